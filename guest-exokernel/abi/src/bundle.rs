@@ -1,0 +1,117 @@
+//! The bundle: the one boot module, which holds everything that the kernel is told and every program, page aligned.
+//!
+//! Page 0 on: a [`BundleHeader`], the [`EnvironmentRecord`]s, the [`FunctionRecord`]s; then the pages of the programs. The
+//! VMM, or `exo bundle`, makes it from a manifest and ELF files; the kernel maps its pages and never copies them.
+//!
+//! [`FunctionRecord`]: crate::function::FunctionRecord
+
+use crate::environment::NAME_MAX;
+
+/// "EXOBUNDL" in memory.
+pub const BUNDLE_MAGIC: u64 = u64::from_le_bytes(*b"EXOBUNDL");
+/// Most segments of a program, arguments included.
+pub const SEGMENTS_MAX: usize = 8;
+/// Most functions that one environment may be given.
+pub const ENVIRONMENT_FUNCTIONS_MAX: usize = 16;
+
+/// Bits that say what the machine has.
+pub struct Features;
+
+impl Features {
+    /// The control device answers at [`crate::port::CONTROL_PORT`].
+    pub const CONTROL_DEVICE: u64 = 1 << 0;
+    /// The local APIC has x2APIC mode.
+    pub const X2APIC: u64 = 1 << 1;
+    /// `wrfsbase` and its like may be enabled for ring 3.
+    pub const FSGSBASE: u64 = 1 << 2;
+    /// A virtio-iommu stands before all functions; it is function 0.
+    pub const IOMMU: u64 = 1 << 3;
+}
+
+/// First in the bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct BundleHeader {
+    /// [`BUNDLE_MAGIC`].
+    pub magic: u64,
+    /// [`crate::ABI_VERSION`].
+    pub abi_version: u32,
+    /// Environments; their records follow the header.
+    pub environment_count: u32,
+    /// Functions; their records follow the environments'.
+    pub function_count: u32,
+    /// vCPUs that the machine has.
+    pub vcpus: u32,
+    /// [`Features`].
+    pub features: u64,
+    /// Time stamp counter frequency in kHz, or 0.
+    pub tsc_khz: u64,
+    /// Pages of the whole bundle.
+    pub pages: u64,
+    /// Page-table frames, all quotas together.
+    pub tables: u64,
+    /// Capability slots, all quotas together.
+    pub capabilities: u64,
+}
+
+const _: () = assert!(size_of::<BundleHeader>() == 64);
+
+/// A run of pages of the bundle, and where the program wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Segment {
+    /// Address, page aligned.
+    pub address: u64,
+    /// First page, counted from the start of the bundle.
+    pub first_page: u32,
+    /// Pages; 0: the segment is not there.
+    pub pages: u32,
+    /// [`crate::Rights`] of the mapping.
+    pub rights: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<Segment>() == 24);
+
+/// What the manifest gives one environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct EnvironmentRecord {
+    /// Name, padded with zeros.
+    pub name: [u8; NAME_MAX],
+    /// First instruction.
+    pub entry: u64,
+    /// The program.
+    pub segments: [Segment; SEGMENTS_MAX],
+    /// First page of the environment's part of the bundle, which it owns.
+    pub first_page: u32,
+    /// Pages of that part.
+    pub pages: u32,
+    /// Memory to grant beside it, in blocks.
+    pub grant_blocks: u32,
+    /// vCPU that runs it.
+    pub vcpu: u32,
+    /// Where the arguments lie in the environment.
+    pub arguments: u64,
+    /// How many arguments.
+    pub argument_count: u32,
+    /// Most frames, the grant and the program included.
+    pub frames_quota: u32,
+    /// Most page-table frames.
+    pub tables_quota: u32,
+    /// Most capabilities.
+    pub capabilities_quota: u32,
+    /// Most DMA mappings.
+    pub dma_mappings_quota: u32,
+    /// 1: may write the console port.
+    pub console: u32,
+    /// How many of `functions` are there.
+    pub function_count: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Functions, as indexes into the function records.
+    pub functions: [u32; ENVIRONMENT_FUNCTIONS_MAX],
+}
+
+const _: () = assert!(size_of::<EnvironmentRecord>() == 352);

@@ -1,0 +1,58 @@
+//! The kernel's calls: one number each, named alike from here to the tests.
+//!
+//! Registers: number in `rax`; arguments in `rdi rsi rdx r10 r8 r9`; status in `rax` (0 is done, else [`crate::Error`]),
+//! value in `rdx`. `rcx rdx rsi rdi r8..r11` are lost; the rest, and all SSE state, is preserved by calls that do not
+//! switch the environment. [`Call::EnvironmentYield`] and [`Call::EnvironmentWait`] may switch: of the registers they
+//! preserve only `rip` and `rsp`, and the libOS saves what it wants to keep.
+
+/// Numbers start here, so that a Linux system call number, which is small, is never taken for one of ours.
+pub const CALL_BASE: u32 = 0x4578_0000;
+
+abi_enum! {
+    /// A kernel call.
+    pub enum Call: u32 {
+        /// Does nothing: the cost of the gate itself.
+        Null = CALL_BASE => "null",
+        /// `(status)`: ends the calling environment; everything that it holds is freed.
+        EnvironmentExit = CALL_BASE + 1 => "environment_exit",
+        /// `()`: lets the next runnable environment of this vCPU go on.
+        EnvironmentYield = CALL_BASE + 2 => "environment_yield",
+        /// `(seen)`: sleeps until the caller's event counter differs from `seen`.
+        EnvironmentWait = CALL_BASE + 3 => "environment_wait",
+        /// `(entry, stack)`: where exception upcalls go: vector v to `entry + 16 v`, on `stack`.
+        UpcallSet = CALL_BASE + 4 => "upcall_set",
+        /// `(first or ANY_FRAME, count, order)` -> capability: `count` contiguous frames, 4 KiB (order 0) or 2 MiB (order 9).
+        FrameAllocate = CALL_BASE + 5 => "frame_allocate",
+        /// `(capability)`: gives the resource back and makes the capability stale.
+        CapabilityFree = CALL_BASE + 6 => "capability_free",
+        /// `(entries)` -> entries done: maps the runs that the call page lists.
+        PageMap = CALL_BASE + 7 => "page_map",
+        /// `(entries)` -> entries done: changes the rights of mapped runs.
+        PageProtect = CALL_BASE + 8 => "page_protect",
+        /// `(entries)` -> entries done: unmaps runs.
+        PageUnmap = CALL_BASE + 9 => "page_unmap",
+        /// `(capability, first, count, rights)`: lets the caller's bound functions reach these frames, at IOVA = physical address.
+        DmaMap = CALL_BASE + 10 => "dma_map",
+        /// `(capability, first, count)`: ends that; returns when no request is in flight to them.
+        DmaUnmap = CALL_BASE + 11 => "dma_unmap",
+        /// `(capability)`: attaches the function to the caller's DMA domain and lets it master the bus.
+        FunctionBind = CALL_BASE + 12 => "function_bind",
+        /// `(capability, index)` -> event index: routes MSI-X vector `index` of a bound function to the caller's event counters.
+        VectorBind = CALL_BASE + 13 => "vector_bind",
+    }
+}
+
+/// How many calls there are; their numbers have no gap.
+pub const CALL_COUNT: usize = Call::ALL.len();
+
+/// `frame_allocate` asks for frames by no particular name.
+pub const ANY_FRAME: u64 = u64::MAX;
+
+impl Call {
+    /// Position in tables with one slot per call.
+    pub const fn index(self) -> usize {
+        (self as u32 - CALL_BASE) as usize
+    }
+}
+
+const _: () = assert!(Call::ALL[CALL_COUNT - 1].index() == CALL_COUNT - 1, "call numbers have a gap");

@@ -1,0 +1,106 @@
+//! Capabilities: the word by which a holder names a resource, and the exported table behind it.
+//!
+//! The word is a name, not a secret: what protects is that the kernel compares the holder in the table with the caller,
+//! and the generation with the word, so that a guessed, borrowed or stale word is refused.
+
+use crate::environment::EnvironmentId;
+
+/// Slot and generation of an entry in the capability table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[repr(transparent)]
+pub struct Capability(pub u64);
+
+impl Capability {
+    /// The word that names no resource.
+    pub const NONE: Self = Self(0);
+
+    /// Names `slot` in its `generation`. Generations start at 1, so no valid word is zero.
+    pub const fn new(slot: u32, generation: u32) -> Self {
+        Self((generation as u64) << 32 | slot as u64)
+    }
+
+    /// Index into the capability table.
+    pub const fn slot(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Which use of the slot is meant.
+    pub const fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+abi_enum! {
+    /// What kind of resource a capability names.
+    pub enum Kind: u8 {
+        /// `first`: frame number; `count`: frames; allocated one by one.
+        Frames = 1 => "frames",
+        /// `first`: frame number, a multiple of 512; `count`: frames, a multiple of 512.
+        Blocks = 2 => "blocks",
+        /// `first`: index in the function table; `count`: 1.
+        Function = 3 => "function",
+        /// `first`: port; `count`: ports. The environment that holds it may use them directly.
+        Ports = 4 => "ports",
+    }
+}
+
+/// A set of rights, as capabilities, mappings and DMA mappings carry it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[repr(transparent)]
+pub struct Rights(pub u32);
+
+impl Rights {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// The holder may read, or a device may read.
+    pub const READ: Self = Self(1);
+    /// The holder may write, or a device may write.
+    pub const WRITE: Self = Self(2);
+    /// A page may be executed. Whoever may read a frame may execute a copy of it, so no capability carries this.
+    pub const EXECUTE: Self = Self(4);
+    /// Read and write.
+    pub const READ_WRITE: Self = Self(3);
+    /// Read and execute.
+    pub const READ_EXECUTE: Self = Self(5);
+    /// All bits with a meaning.
+    pub const ALL: Self = Self(7);
+
+    /// Whether every right of `other` is here.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The rights in either.
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The rights with this number, or `None` if it has a bit without a meaning.
+    pub const fn from_number(number: u32) -> Option<Self> {
+        if number & !Self::ALL.0 == 0 { Some(Self(number)) } else { None }
+    }
+}
+
+/// One entry of the exported capability table. A slot with no holder is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct CapabilityEntry {
+    /// First name of the range, by [`Kind`].
+    pub first: u64,
+    /// How many names.
+    pub count: u64,
+    /// Use of the slot that is current; raised when the slot is freed.
+    pub generation: u32,
+    /// While free: slot of the next free entry, plus one; zero ends the list.
+    pub next_free: u32,
+    /// Who holds it; nobody: the slot is free.
+    pub holder: EnvironmentId,
+    /// A [`Kind`], or 0 while free.
+    pub kind: u8,
+    /// The [`Rights`] it carries.
+    pub rights: u8,
+    /// Zero.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<CapabilityEntry>() == 32);

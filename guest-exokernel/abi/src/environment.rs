@@ -1,0 +1,179 @@
+//! Environments: the unit that owns, runs and is protected; its exported record and its two pages.
+
+use crate::call::CALL_COUNT;
+use crate::map::{MAP_BATCH, MapEntry};
+
+/// Number of an environment, as owner fields carry it. 0 is nobody; the first of the image is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct EnvironmentId(pub u16);
+
+impl EnvironmentId {
+    /// Owner of what is free.
+    pub const NOBODY: Self = Self(0);
+    /// Owner of what the kernel keeps for itself.
+    pub const KERNEL: Self = Self(u16::MAX);
+}
+
+/// Most environments that one image may have.
+pub const ENVIRONMENTS_MAX: usize = 1024;
+/// Most bytes of an environment's name, without a terminating zero.
+pub const NAME_MAX: usize = 32;
+
+abi_enum! {
+    /// What an environment is doing.
+    pub enum State: u32 {
+        /// The record is unused.
+        Absent = 0 => "absent",
+        /// Ready to run, or running.
+        Runnable = 1 => "runnable",
+        /// Sleeps until an event.
+        Waiting = 2 => "waiting",
+        /// Ended by itself, with a status.
+        Exited = 3 => "exited",
+        /// Ended by the kernel, with a reason.
+        Aborted = 4 => "aborted",
+    }
+}
+
+abi_enum! {
+    /// Why the kernel ended an environment.
+    pub enum AbortReason: u32 {
+        /// It was not.
+        None = 0 => "none",
+        /// An exception, and no upcall entry had been set.
+        NoUpcall = 1 => "no-upcall-entry",
+        /// An exception before the libOS had taken the frame of the last one.
+        NestedFault = 2 => "fault-in-upcall",
+    }
+}
+
+/// One entry of the exported environment table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct EnvironmentEntry {
+    /// Name from the manifest, padded with zeros.
+    pub name: [u8; NAME_MAX],
+    /// A [`State`].
+    pub state: u32,
+    /// An [`AbortReason`].
+    pub abort_reason: u32,
+    /// Status of an exited environment.
+    pub exit_status: u64,
+    /// Vector of the exception that ended an aborted environment.
+    pub abort_vector: u64,
+    /// Error code that came with it, or 0.
+    pub abort_error_code: u64,
+    /// Where it happened.
+    pub abort_instruction: u64,
+    /// Faulting address, for a page fault.
+    pub abort_address: u64,
+    /// vCPU that runs it.
+    pub vcpu: u32,
+    /// Frames held now, block frames included.
+    pub frames: u32,
+    /// Most frames it may hold.
+    pub frames_quota: u32,
+    /// Page-table frames in use now.
+    pub tables: u32,
+    /// Most page-table frames.
+    pub tables_quota: u32,
+    /// Capabilities held now.
+    pub capabilities: u32,
+    /// Most capabilities.
+    pub capabilities_quota: u32,
+    /// DMA mappings (calls of `dma_map` not undone) now.
+    pub dma_mappings: u32,
+    /// Most DMA mappings.
+    pub dma_mappings_quota: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Kernel entries by call, in the order of [`crate::Call::ALL`]. `null` is not counted: its path is the bare gate.
+    pub calls: [u64; CALL_COUNT],
+    /// Device interrupts taken for it.
+    pub interrupts: u64,
+}
+
+const _: () = assert!(size_of::<EnvironmentEntry>() == 120 + 8 * CALL_COUNT + 8);
+
+/// Most capabilities that an environment starts with.
+pub const INITIAL_CAPABILITIES_MAX: usize = 64;
+/// Offset in the environment page of the top of the exception stack: the CPU pushes downwards from here.
+pub const EXCEPTION_STACK_TOP: u64 = 0xe00;
+/// Vectors that can have an upcall slot: 0..31 the exceptions, [`crate::upcall::VECTOR_SYSCALL`] the reflected `syscall`.
+pub const UPCALL_SLOTS: usize = 33;
+
+/// The environment page: written by the kernel, read by the libOS.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct EnvironmentPage {
+    /// Own number.
+    pub id: u64,
+    /// How many of `capabilities` are there.
+    pub capability_count: u64,
+    /// First frame of the memory grant; its first byte is at `FRAME_WINDOW + first * 4096`.
+    pub grant_first: u64,
+    /// Frames of the memory grant.
+    pub grant_frames: u64,
+    /// Where the arguments lie: a run of zero-terminated strings.
+    pub arguments: u64,
+    /// How many there are.
+    pub argument_count: u64,
+    /// Initial capabilities: memory grant, image, then ports, then functions, in the order of the manifest.
+    pub capabilities: [u64; INITIAL_CAPABILITIES_MAX],
+    /// Unused, zero.
+    pub reserved: [u64; 58],
+    /// Where the CPU pushes exception frames; the last one starts at a place that its vector determines.
+    pub exception_stack: [u64; (EXCEPTION_STACK_TOP as usize - 0x400) / 8],
+    /// What `iretq` takes for an upcall: code segment.
+    pub upcall_code_segment: u64,
+    /// Flags of an upcall: interrupts on, all else clear.
+    pub upcall_flags: u64,
+    /// Stack of an upcall.
+    pub upcall_stack: u64,
+    /// Stack segment.
+    pub upcall_stack_segment: u64,
+    /// Entry by vector; 0: none.
+    pub upcall_entries: [u64; UPCALL_SLOTS],
+    /// Top of the kernel stack of the vCPU that runs this environment.
+    pub kernel_stack: u64,
+    /// Unused, zero.
+    pub tail: [u64; 26],
+}
+
+const _: () = {
+    assert!(size_of::<EnvironmentPage>() == 4096);
+    assert!(core::mem::offset_of!(EnvironmentPage, exception_stack) == 0x400);
+    assert!(core::mem::offset_of!(EnvironmentPage, upcall_code_segment) as u64 == EXCEPTION_STACK_TOP);
+};
+
+/// Most interrupt vectors that one environment can have bound.
+pub const EVENTS_MAX: usize = 32;
+/// Set by the libOS in [`CallPage::upcall_credit`] when it can take an upcall; taken by the kernel for each.
+pub const UPCALL_CREDIT: u32 = 1 << 31;
+
+/// The call page: written by libOS and kernel. The kernel trusts nothing here, and reads each word once.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct CallPage {
+    /// Bit 31: [`UPCALL_CREDIT`]. Bits 0..31: upcalls taken.
+    pub upcall_credit: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Raised by one for each interrupt of a bound vector, after its own counter.
+    pub events: u64,
+    /// Time stamp that the runtime read with its first instruction.
+    pub start_time: u64,
+    /// Bytes of payload that the libOS moved through its queues, as it says.
+    pub bytes: u64,
+    /// Requests that the libOS completed on its queues, as it says.
+    pub requests: u64,
+    /// Unused.
+    pub unused: [u64; 27],
+    /// Interrupts taken, by event index.
+    pub event_counters: [u64; EVENTS_MAX],
+    /// The batch of `page_map`, `page_protect` or `page_unmap`.
+    pub batch: [MapEntry; MAP_BATCH],
+}
+
+const _: () = assert!(size_of::<CallPage>() == 4096);

@@ -1,0 +1,56 @@
+//! The exported frame and block tables. All zero means free.
+//!
+//! Memory is owned in blocks of 2 MiB, or, where a block is split, in frames of 4 KiB. The owner of a frame in a whole
+//! block stands in the block's entry; nothing is written per frame.
+
+use crate::environment::EnvironmentId;
+
+abi_enum! {
+    /// How a block is owned.
+    pub enum BlockState: u8 {
+        /// Nobody's, and zeroed.
+        Free = 0 => "free",
+        /// One owner for all of it.
+        Whole = 1 => "whole",
+        /// Frame by frame: look there.
+        Split = 2 => "split",
+    }
+}
+
+/// One 2 MiB block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct BlockEntry {
+    /// Owner of a whole block.
+    pub owner: EnvironmentId,
+    /// A [`BlockState`].
+    pub state: u8,
+    /// Zero.
+    pub reserved: u8,
+    /// Frames in use, of a split block.
+    pub used: u16,
+    /// Zero.
+    pub reserved2: u16,
+    /// Page mappings of a whole block, outside the frame window.
+    pub mappings: u32,
+    /// Frames of a whole block that are in a DMA domain.
+    pub dma: u32,
+}
+
+const _: () = assert!(size_of::<BlockEntry>() == 16);
+
+/// One 4 KiB frame of a split block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct FrameEntry {
+    /// Owner.
+    pub owner: EnvironmentId,
+    /// Mappings outside the frame window.
+    pub mappings: u16,
+    /// DMA mappings.
+    pub dma: u16,
+    /// Zero.
+    pub reserved: u16,
+}
+
+const _: () = assert!(size_of::<FrameEntry>() == 8);

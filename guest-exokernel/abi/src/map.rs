@@ -1,0 +1,24 @@
+//! Batches of mappings, as `page_map`, `page_protect` and `page_unmap` take them from the call page.
+
+/// Entries in one batch.
+pub const MAP_BATCH: usize = 112;
+/// Most pages that one call may touch over all its entries: the kernel is not preemptible.
+pub const MAP_PAGES_MAX: u64 = 512;
+
+/// A run of pages. Each entry is done whole or not at all; the first refused entry ends the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct MapEntry {
+    /// First address, page aligned, in the program range.
+    pub address: u64,
+    /// `page_map`: frame number of the first page. Else ignored.
+    pub frame: u64,
+    /// Number of pages.
+    pub pages: u32,
+    /// `page_map`, `page_protect`: [`crate::Rights`] of the mapping; read is implied.
+    pub rights: u32,
+    /// `page_map`, `page_protect`: the capability that covers the frames. Else ignored.
+    pub capability: u64,
+}
+
+const _: () = assert!(size_of::<MapEntry>() == 32);

@@ -1,0 +1,2 @@
+//! The exokernel.
+fn main() {}

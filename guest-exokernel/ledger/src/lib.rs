@@ -1,0 +1,3 @@
+//! Who owns what.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Virtio drivers over directly bound queues.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The libOS runtime.
+#![no_std]

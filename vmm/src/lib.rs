@@ -1,0 +1,3 @@
+//! The host side of Exovisor: boots the guest, is its hardware, and nothing else.
+//!
+//! `main.rs` is the command `exo`; everything it does is here, so that tests can reach it.

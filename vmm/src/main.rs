@@ -1,0 +1,3 @@
+//! The command `exo`.
+
+fn main() {}
