@@ -1,3 +1,6 @@
 //! The host side of Exovisor: boots the guest, is its hardware, and nothing else.
 //!
 //! `main.rs` is the command `exo`; everything it does is here, so that tests can reach it.
+
+pub mod machine;
+pub mod memory;
