@@ -55,4 +55,7 @@ impl Call {
     }
 }
 
-const _: () = assert!(Call::ALL[CALL_COUNT - 1].index() == CALL_COUNT - 1, "call numbers have a gap");
+const _: () = assert!(
+    Call::ALL[CALL_COUNT - 1].index() == CALL_COUNT - 1,
+    "call numbers have a gap"
+);

@@ -77,7 +77,11 @@ impl Rights {
 
     /// The rights with this number, or `None` if it has a bit without a meaning.
     pub const fn from_number(number: u32) -> Option<Self> {
-        if number & !Self::ALL.0 == 0 { Some(Self(number)) } else { None }
+        if number & !Self::ALL.0 == 0 {
+            Some(Self(number))
+        } else {
+            None
+        }
     }
 }
 

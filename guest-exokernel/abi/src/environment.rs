@@ -144,7 +144,9 @@ pub struct EnvironmentPage {
 const _: () = {
     assert!(size_of::<EnvironmentPage>() == 4096);
     assert!(core::mem::offset_of!(EnvironmentPage, exception_stack) == 0x400);
-    assert!(core::mem::offset_of!(EnvironmentPage, upcall_code_segment) as u64 == EXCEPTION_STACK_TOP);
+    assert!(
+        core::mem::offset_of!(EnvironmentPage, upcall_code_segment) as u64 == EXCEPTION_STACK_TOP
+    );
 };
 
 /// Most interrupt vectors that one environment can have bound.

@@ -18,6 +18,9 @@ pub const KERNEL_LIMIT: u64 = 1 << 30;
 /// Most memory of a machine.
 pub const MEMORY_MAX: u64 = 1 << 38;
 
+/// Bytes from one environment's pair of pages to the next.
+pub const ENVIRONMENT_PAIR: u64 = 2 * PAGE_SIZE;
+
 /// Counts that change as the machine runs; first in the exported tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(C)]
@@ -65,10 +68,8 @@ pub struct Sizes {
 /// Where everything of the kernel lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Environment pages, then call pages: one of each per environment.
+    /// One pair of pages per environment: its environment page, then its call page.
     pub environment_pages: Table,
-    /// Call pages.
-    pub call_pages: Table,
     /// Frames for page tables.
     pub table_pool: Table,
     /// Start of the exported tables, block aligned; holds the [`Summary`].
@@ -101,26 +102,40 @@ impl Layout {
             return None;
         }
         let environment_pages = match align_up(sizes.kernel_end, PAGE_SIZE) {
-            Some(start) => Table { start, count: sizes.environments },
+            Some(start) => Table {
+                start,
+                count: sizes.environments,
+            },
             None => return None,
         };
-        let call_pages = Table { start: end(environment_pages, PAGE_SIZE), count: sizes.environments };
-        let table_pool = Table { start: end(call_pages, PAGE_SIZE), count: sizes.tables };
+        let table_pool = Table {
+            start: end(environment_pages, ENVIRONMENT_PAIR),
+            count: sizes.tables,
+        };
         let exported = match align_up(end(table_pool, PAGE_SIZE), BLOCK_SIZE) {
             Some(start) => start,
             None => return None,
         };
-        let environments = Table { start: exported + size_of::<Summary>() as u64, count: sizes.environments };
-        let functions =
-            Table { start: end(environments, size_of::<EnvironmentEntry>() as u64), count: sizes.functions };
-        let capabilities =
-            Table { start: end(functions, size_of::<FunctionEntry>() as u64), count: sizes.capabilities };
+        let environments = Table {
+            start: exported + size_of::<Summary>() as u64,
+            count: sizes.environments,
+        };
+        let functions = Table {
+            start: end(environments, size_of::<EnvironmentEntry>() as u64),
+            count: sizes.functions,
+        };
+        let capabilities = Table {
+            start: end(functions, size_of::<FunctionEntry>() as u64),
+            count: sizes.capabilities,
+        };
         let blocks = Table {
             start: end(capabilities, size_of::<CapabilityEntry>() as u64),
             count: sizes.memory_end / BLOCK_SIZE,
         };
-        let frames =
-            Table { start: end(blocks, size_of::<BlockEntry>() as u64), count: sizes.memory_end / PAGE_SIZE };
+        let frames = Table {
+            start: end(blocks, size_of::<BlockEntry>() as u64),
+            count: sizes.memory_end / PAGE_SIZE,
+        };
         let limit = match align_up(end(frames, size_of::<FrameEntry>() as u64), BLOCK_SIZE) {
             Some(limit) => limit,
             None => return None,
@@ -130,7 +145,6 @@ impl Layout {
         }
         Some(Self {
             environment_pages,
-            call_pages,
             table_pool,
             exported,
             environments,
@@ -150,7 +164,11 @@ const fn end(table: Table, entry_size: u64) -> u64 {
 
 /// End (exclusive) of the highest memory of a machine with `size` bytes: what does not fit below the device hole lies above it.
 pub const fn memory_end(size: u64) -> u64 {
-    if size <= DEVICE_HOLE { size } else { size - DEVICE_HOLE + DEVICE_HOLE_END }
+    if size <= DEVICE_HOLE {
+        size
+    } else {
+        size - DEVICE_HOLE + DEVICE_HOLE_END
+    }
 }
 
 #[cfg(test)]
@@ -171,17 +189,44 @@ mod tests {
         let layout = Layout::new(SMALL).unwrap();
         assert_eq!(layout.environment_pages.start, 0x24_1000);
         assert_eq!(layout.exported, 4 << 20);
-        assert!(layout.frames.start > layout.blocks.start && layout.blocks.start > layout.capabilities.start);
+        assert!(
+            layout.frames.start > layout.blocks.start
+                && layout.blocks.start > layout.capabilities.start
+        );
         assert_eq!(layout.frames.start % 8, 0);
         assert_eq!(layout.end, 6 << 20);
     }
 
     #[test]
     fn layout_is_refused_where_it_does_not_fit() {
-        assert_eq!(Layout::new(Sizes { memory_end: 4 << 20, ..SMALL }), None);
-        assert_eq!(Layout::new(Sizes { environments: 0, ..SMALL }), None);
-        assert_eq!(Layout::new(Sizes { environments: 1025, ..SMALL }), None);
-        assert_eq!(Layout::new(Sizes { tables: u64::MAX, ..SMALL }), None);
+        assert_eq!(
+            Layout::new(Sizes {
+                memory_end: 4 << 20,
+                ..SMALL
+            }),
+            None
+        );
+        assert_eq!(
+            Layout::new(Sizes {
+                environments: 0,
+                ..SMALL
+            }),
+            None
+        );
+        assert_eq!(
+            Layout::new(Sizes {
+                environments: 1025,
+                ..SMALL
+            }),
+            None
+        );
+        assert_eq!(
+            Layout::new(Sizes {
+                tables: u64::MAX,
+                ..SMALL
+            }),
+            None
+        );
     }
 
     #[test]
