@@ -17,6 +17,8 @@ pub const ISR_PAGE: u64 = 1;
 pub const DEVICE_PAGE: u64 = 2;
 /// Page of BAR 0 with one [`QueueService`] word per queue: how the VMM serves it.
 pub const SERVICE_PAGE: u64 = 3;
+/// Offset in the service page of one [`StopReason`] word per queue, read-only.
+pub const STOP_REASONS: u64 = 0x800;
 /// Pages of BAR 0.
 pub const REGISTER_PAGES: u64 = 4;
 /// `notify_off_multiplier`: one doorbell page per queue, so that each can be mapped alone. BAR 2 holds the doorbells.
@@ -47,6 +49,45 @@ abi_enum! {
         Events = 0 => "events",
         /// A thread of the VMM polls the available ring; no doorbell is needed.
         Polled = 1 => "polled",
+    }
+}
+
+abi_enum! {
+    /// Why the VMM has stopped a queue. It then sets DEVICE_NEEDS_RESET (virtio 1.2, section 2.1.2) and raises the
+    /// configuration interrupt; a device reset makes the queue usable again.
+    pub enum StopReason: u32 {
+        /// It has not.
+        None = 0 => "none",
+        /// The queue size is zero, no power of two, or larger than the device allows.
+        QueueSize = 1 => "queue-size",
+        /// A ring address is not aligned as virtio 1.2, section 2.7, asks.
+        RingAlignment = 2 => "ring-alignment",
+        /// A ring is not in the function's DMA domain, or the function may not master the bus.
+        RingAddress = 3 => "ring-address",
+        /// The available index is further ahead than the queue is long.
+        AvailableIndex = 4 => "available-index",
+        /// A descriptor number is outside its table.
+        DescriptorIndex = 5 => "descriptor-index",
+        /// A chain has more descriptors than the queue: it is too long, or a loop.
+        ChainTooLong = 6 => "chain-too-long",
+        /// The lengths of a chain add up to 4 GiB or more.
+        ChainLength = 7 => "chain-length",
+        /// A descriptor has a flag without a meaning.
+        DescriptorFlags = 8 => "descriptor-flags",
+        /// A readable descriptor follows a writable one.
+        DescriptorOrder = 9 => "descriptor-order",
+        /// An indirect table was not negotiated, is nested, empty, too long, no multiple of 16 bytes, or continued.
+        IndirectTable = 10 => "indirect-table",
+        /// An indirect table is not in the function's DMA domain.
+        IndirectAddress = 11 => "indirect-address",
+        /// A buffer is not in the function's DMA domain, or may not be written.
+        BufferAddress = 12 => "buffer-address",
+        /// The readable part of a chain is too short for the request's header.
+        RequestHeader = 13 => "request-header",
+        /// The writable part of a chain has no room for the request's status.
+        RequestStatus = 14 => "request-status",
+        /// The host could not serve the queue.
+        Host = 15 => "host",
     }
 }
 
