@@ -31,14 +31,13 @@ abi_enum! {
         PageProtect = CALL_BASE + 8 => "page_protect",
         /// `(entries)` -> entries done: unmaps runs.
         PageUnmap = CALL_BASE + 9 => "page_unmap",
-        /// `(capability, first, count, rights)`: lets the caller's bound functions reach these frames, at IOVA = physical address.
+        /// `(capability, first, count, rights)` -> DMA capability: lets the caller's bound functions reach these frames, at
+        /// IOVA = physical address. Freeing the DMA capability ends that, and returns when no request is in flight to them.
         DmaMap = CALL_BASE + 10 => "dma_map",
-        /// `(capability, first, count)`: ends that; returns when no request is in flight to them.
-        DmaUnmap = CALL_BASE + 11 => "dma_unmap",
         /// `(capability)`: attaches the function to the caller's DMA domain and lets it master the bus.
-        FunctionBind = CALL_BASE + 12 => "function_bind",
+        FunctionBind = CALL_BASE + 11 => "function_bind",
         /// `(capability, index)` -> event index: routes MSI-X vector `index` of a bound function to the caller's event counters.
-        VectorBind = CALL_BASE + 13 => "vector_bind",
+        VectorBind = CALL_BASE + 12 => "vector_bind",
     }
 }
 

@@ -41,6 +41,8 @@ abi_enum! {
         Function = 3 => "function",
         /// `first`: port; `count`: ports. The environment that holds it may use them directly.
         Ports = 4 => "ports",
+        /// `first`: frame number; `count`: frames. They are in the holder's DMA domain, with the capability's rights.
+        Dma = 5 => "dma",
     }
 }
 

@@ -82,9 +82,9 @@ pub struct EnvironmentEntry {
     pub capabilities: u32,
     /// Most capabilities.
     pub capabilities_quota: u32,
-    /// DMA mappings (calls of `dma_map` not undone) now.
+    /// DMA capabilities held now.
     pub dma_mappings: u32,
-    /// Most DMA mappings.
+    /// Most DMA capabilities.
     pub dma_mappings_quota: u32,
     /// Zero.
     pub reserved: u32,

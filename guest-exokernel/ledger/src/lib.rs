@@ -1,3 +1,84 @@
-//! Who owns what.
+//! Who owns what: the safe core of the exokernel, tested on the host.
+//!
+//! The ledger is the exported tables and the rules by which they change. It knows nothing of page tables, processors or
+//! devices: the kernel asks it first (`check_*`, `plan_*`: no change), then acts, then records (`commit_*`, `add_*`,
+//! `remove_*`: cannot fail). [`Ledger::audit`] recounts everything and says what does not add up.
 #![no_std]
 #![forbid(unsafe_code)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+mod audit;
+mod capabilities;
+mod dma;
+mod environments;
+mod functions;
+mod mappings;
+mod memory;
+
+pub use audit::Inconsistency;
+pub use environments::Quotas;
+pub use memory::{Allocation, FrameRange};
+
+use exo_abi::capability::CapabilityEntry;
+use exo_abi::environment::EnvironmentEntry;
+use exo_abi::frame::{BlockEntry, FrameEntry};
+use exo_abi::function::FunctionEntry;
+use exo_abi::layout::Summary;
+
+/// The exported tables, all zero at the start: all free.
+pub struct Tables<'t> {
+    /// Running counts.
+    pub summary: &'t mut Summary,
+    /// Entry 0 is environment 1.
+    pub environments: &'t mut [EnvironmentEntry],
+    /// Device functions.
+    pub functions: &'t mut [FunctionEntry],
+    /// Capability slots.
+    pub capabilities: &'t mut [CapabilityEntry],
+    /// One entry per 2 MiB.
+    pub blocks: &'t mut [BlockEntry],
+    /// One entry per 4 KiB.
+    pub frames: &'t mut [FrameEntry],
+}
+
+/// The tables and where to look first in them.
+pub struct Ledger<'t> {
+    tables: Tables<'t>,
+    /// Frame numbers that are memory. Two ranges: below and above the device hole.
+    memory: [FrameRange; 2],
+    /// Slot of a freed capability plus one, 0: none. Freed slots are used before fresh ones.
+    free_capability: u32,
+    /// Slots from here on were never used.
+    fresh_capability: u32,
+    /// Where the search for a free block starts.
+    block_cursor: u64,
+    /// Where the search for free frames in a split block starts.
+    frame_cursor: u64,
+}
+
+impl<'t> Ledger<'t> {
+    /// Takes zeroed tables; `kernel_frames` from frame 0 on are the kernel's. Cost: one entry per block of the kernel.
+    pub fn new(tables: Tables<'t>, memory: [FrameRange; 2], kernel_frames: u64) -> Self {
+        let mut ledger = Self {
+            tables,
+            memory,
+            free_capability: 0,
+            fresh_capability: 0,
+            block_cursor: 0,
+            frame_cursor: 0,
+        };
+        ledger.reserve_for_kernel(kernel_frames);
+        ledger
+    }
+
+    /// The exported tables, for reading.
+    pub fn tables(&self) -> &Tables<'t> {
+        &self.tables
+    }
+}

@@ -1,0 +1,127 @@
+//! Capability slots: allocate, look up, free. A freed word is stale for ever.
+
+use exo_abi::capability::CapabilityEntry;
+use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
+
+use crate::Ledger;
+
+impl Ledger<'_> {
+    /// The entry behind `capability`, if `holder` holds it. The one place where a capability is believed.
+    pub fn capability(
+        &self,
+        holder: EnvironmentId,
+        capability: Capability,
+    ) -> Result<CapabilityEntry, Error> {
+        let entry = self
+            .tables
+            .capabilities
+            .get(capability.slot() as usize)
+            .ok_or(Error::BadCapability)?;
+        if entry.holder != holder
+            || entry.generation != capability.generation()
+            || holder == EnvironmentId::NOBODY
+        {
+            return Err(Error::BadCapability);
+        }
+        Ok(*entry)
+    }
+
+    /// The same, for a capability that must name a device function: its index.
+    pub fn function_capability(
+        &self,
+        holder: EnvironmentId,
+        capability: Capability,
+    ) -> Result<u32, Error> {
+        let entry = self.capability(holder, capability)?;
+        if Kind::from_number(entry.kind) != Some(Kind::Function) {
+            return Err(Error::WrongKind);
+        }
+        u32::try_from(entry.first).map_err(|_| Error::OutOfRange)
+    }
+
+    /// Whether `holder` may have one more capability, and a slot is free.
+    pub fn check_capability_quota(&self, holder: EnvironmentId) -> Result<(), Error> {
+        let environment = self.environment(holder)?;
+        if environment.capabilities >= environment.capabilities_quota {
+            return Err(Error::Quota);
+        }
+        if self.free_capability == 0
+            && self.fresh_capability as usize >= self.tables.capabilities.len()
+        {
+            return Err(Error::Exhausted);
+        }
+        Ok(())
+    }
+
+    /// Records a capability, after [`Self::check_capability_quota`]. Constant cost. Without a free slot it records nothing.
+    pub fn add_capability(
+        &mut self,
+        holder: EnvironmentId,
+        kind: Kind,
+        first: u64,
+        count: u64,
+        rights: Rights,
+    ) -> Capability {
+        let slot = match self.free_capability.checked_sub(1) {
+            Some(slot) => slot,
+            None => self.fresh_capability,
+        };
+        let Some(entry) = self.tables.capabilities.get_mut(slot as usize) else {
+            return Capability::NONE;
+        };
+        if self.free_capability == 0 {
+            self.fresh_capability = self.fresh_capability.saturating_add(1);
+            entry.generation = 1;
+        } else {
+            self.free_capability = entry.next_free;
+        }
+        entry.next_free = 0;
+        entry.first = first;
+        entry.count = count;
+        entry.holder = holder;
+        entry.kind = kind as u8;
+        entry.rights = rights.0 as u8;
+        let capability = Capability::new(slot, entry.generation);
+        self.tables.summary.capabilities_used =
+            self.tables.summary.capabilities_used.saturating_add(1);
+        if let Some(environment) = self.environment_mut(holder) {
+            environment.capabilities = environment.capabilities.saturating_add(1);
+        }
+        capability
+    }
+
+    /// Makes the word stale and the slot free. A slot whose generations are used up is never used again.
+    pub(crate) fn remove_capability(&mut self, holder: EnvironmentId, capability: Capability) {
+        let slot = capability.slot();
+        let free = self.free_capability;
+        let Some(entry) = self.tables.capabilities.get_mut(slot as usize) else {
+            return;
+        };
+        let next_generation = entry.generation.checked_add(1);
+        *entry = CapabilityEntry {
+            generation: next_generation.unwrap_or(0),
+            ..CapabilityEntry::default()
+        };
+        if next_generation.is_some() {
+            entry.next_free = free;
+            self.free_capability = slot.saturating_add(1);
+        }
+        self.tables.summary.capabilities_used =
+            self.tables.summary.capabilities_used.saturating_sub(1);
+        if let Some(environment) = self.environment_mut(holder) {
+            environment.capabilities = environment.capabilities.saturating_sub(1);
+        }
+    }
+
+    /// Some capability that `holder` has, from slot `from` on: for taking everything back when it ends.
+    pub fn next_capability(&self, holder: EnvironmentId, from: u32) -> Option<Capability> {
+        let fresh = self.fresh_capability as usize;
+        let used = self.tables.capabilities.get(from as usize..fresh)?;
+        let offset = used.iter().position(|entry| entry.holder == holder)?;
+        let entry = used.get(offset)?;
+        Some(Capability::new(
+            from.saturating_add(u32::try_from(offset).ok()?),
+            entry.generation,
+        ))
+    }
+}

@@ -1,0 +1,129 @@
+//! Environments in the ledger: their records and what their quotas still allow.
+
+use exo_abi::environment::{AbortReason, EnvironmentEntry, NAME_MAX, State};
+use exo_abi::{Call, EnvironmentId, Error};
+
+use crate::Ledger;
+
+/// What an environment may have at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// Frames.
+    pub frames: u32,
+    /// Page-table frames.
+    pub tables: u32,
+    /// Capabilities.
+    pub capabilities: u32,
+    /// DMA mappings.
+    pub dma_mappings: u32,
+}
+
+impl Ledger<'_> {
+    /// Index in the environment table. Nobody has none, and the kernel's is beyond every table.
+    fn environment_index(id: EnvironmentId) -> Option<usize> {
+        usize::from(id.0).checked_sub(1)
+    }
+
+    /// The record of `id`.
+    pub fn environment(&self, id: EnvironmentId) -> Result<&EnvironmentEntry, Error> {
+        let index = Self::environment_index(id).ok_or(Error::BadArgument)?;
+        self.tables
+            .environments
+            .get(index)
+            .ok_or(Error::BadArgument)
+    }
+
+    /// The record of `id`, to change.
+    pub(crate) fn environment_mut(&mut self, id: EnvironmentId) -> Option<&mut EnvironmentEntry> {
+        self.tables
+            .environments
+            .get_mut(Self::environment_index(id)?)
+    }
+
+    /// Starts the record of an environment.
+    pub fn add_environment(
+        &mut self,
+        id: EnvironmentId,
+        name: &[u8; NAME_MAX],
+        vcpu: u32,
+        quotas: Quotas,
+    ) {
+        let Some(entry) = self.environment_mut(id) else {
+            return;
+        };
+        entry.name = *name;
+        entry.state = State::Runnable as u32;
+        entry.vcpu = vcpu;
+        entry.frames_quota = quotas.frames;
+        entry.tables_quota = quotas.tables;
+        entry.capabilities_quota = quotas.capabilities;
+        entry.dma_mappings_quota = quotas.dma_mappings;
+        self.tables.summary.environments_alive =
+            self.tables.summary.environments_alive.saturating_add(1);
+    }
+
+    /// Changes between running and waiting.
+    pub fn set_state(&mut self, id: EnvironmentId, state: State) {
+        if let Some(entry) = self.environment_mut(id) {
+            entry.state = state as u32;
+        }
+    }
+
+    /// Records that an environment ended by itself.
+    pub fn record_exit(&mut self, id: EnvironmentId, status: u64) {
+        if let Some(entry) = self.environment_mut(id) {
+            entry.state = State::Exited as u32;
+            entry.exit_status = status;
+        }
+        self.tables.summary.environments_alive =
+            self.tables.summary.environments_alive.saturating_sub(1);
+    }
+
+    /// Records that the kernel ended an environment, and at which fault: `[vector, error code, instruction, address]`.
+    pub fn record_abort(&mut self, id: EnvironmentId, reason: AbortReason, fault: [u64; 4]) {
+        if let Some(entry) = self.environment_mut(id) {
+            entry.state = State::Aborted as u32;
+            entry.abort_reason = reason as u32;
+            let [vector, error_code, instruction, address] = fault;
+            entry.abort_vector = vector;
+            entry.abort_error_code = error_code;
+            entry.abort_instruction = instruction;
+            entry.abort_address = address;
+        }
+        self.tables.summary.environments_alive =
+            self.tables.summary.environments_alive.saturating_sub(1);
+    }
+
+    /// Counts an entry into the kernel.
+    pub fn count_call(&mut self, id: EnvironmentId, call: Call) {
+        if let Some(count) = self
+            .environment_mut(id)
+            .and_then(|entry| entry.calls.get_mut(call.index()))
+        {
+            *count = count.wrapping_add(1);
+        }
+    }
+
+    /// Counts a device interrupt.
+    pub fn count_interrupt(&mut self, id: EnvironmentId) {
+        if let Some(entry) = self.environment_mut(id) {
+            entry.interrupts = entry.interrupts.wrapping_add(1);
+        }
+    }
+
+    /// Whether `id` may have `count` more page-table frames.
+    pub fn check_tables_quota(&self, id: EnvironmentId, count: u32) -> Result<(), Error> {
+        let entry = self.environment(id)?;
+        match entry.tables.checked_add(count) {
+            Some(sum) if sum <= entry.tables_quota => Ok(()),
+            _ => Err(Error::Quota),
+        }
+    }
+
+    /// Charges one page-table frame.
+    pub fn add_table(&mut self, id: EnvironmentId) {
+        if let Some(entry) = self.environment_mut(id) {
+            entry.tables = entry.tables.saturating_add(1);
+        }
+    }
+}

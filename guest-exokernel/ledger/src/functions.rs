@@ -1,0 +1,57 @@
+//! Device functions in the ledger: whose each is, and whether it is bound.
+
+use exo_abi::function::{FunctionEntry, FunctionRecord};
+use exo_abi::{EnvironmentId, Error};
+
+use crate::Ledger;
+
+impl Ledger<'_> {
+    /// Records a function of the machine.
+    pub fn add_function(&mut self, index: u32, record: FunctionRecord, owner: EnvironmentId) {
+        if let Some(entry) = self.tables.functions.get_mut(index as usize) {
+            entry.record = record;
+            entry.owner = owner;
+        }
+    }
+
+    /// Says whose a function is, from now on.
+    pub fn give_function(&mut self, index: u32, owner: EnvironmentId) {
+        if let Some(entry) = self.tables.functions.get_mut(index as usize) {
+            entry.owner = owner;
+        }
+    }
+
+    /// The entry of a function.
+    pub fn function(&self, index: u32) -> Result<&FunctionEntry, Error> {
+        self.tables
+            .functions
+            .get(index as usize)
+            .ok_or(Error::OutOfRange)
+    }
+
+    /// Whether a function may be bound: it is not yet.
+    pub fn check_bind(&self, index: u32) -> Result<FunctionRecord, Error> {
+        let entry = self.function(index)?;
+        if entry.bound != 0 {
+            Err(Error::BadState)
+        } else {
+            Ok(entry.record)
+        }
+    }
+
+    /// Records the binding.
+    pub fn commit_bind(&mut self, index: u32) {
+        if let Some(entry) = self.tables.functions.get_mut(index as usize) {
+            entry.bound = 1;
+        }
+    }
+
+    /// The function is nobody's, and not bound.
+    pub(crate) fn release_function(&mut self, index: u32) {
+        if let Some(entry) = self.tables.functions.get_mut(index as usize) {
+            entry.owner = EnvironmentId::NOBODY;
+            entry.bound = 0;
+            entry.mappings = 0;
+        }
+    }
+}

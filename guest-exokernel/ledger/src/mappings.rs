@@ -1,0 +1,204 @@
+//! What may be mapped under a capability, how often it is, and what may therefore be given back.
+
+use exo_abi::address::{BLOCK_ORDER, PAGE_SHIFT};
+use exo_abi::capability::CapabilityEntry;
+use exo_abi::frame::BlockState;
+use exo_abi::function::{FunctionEntry, REGISTER_PAGES};
+use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
+
+use crate::Ledger;
+use crate::memory::Allocation;
+
+/// Page numbers of a function that the libOS which has bound it may map: registers, then doorbells.
+fn mappable(function: &FunctionEntry) -> [(u64, u64); 2] {
+    let record = &function.record;
+    [
+        (record.registers >> PAGE_SHIFT, REGISTER_PAGES),
+        (record.doorbells >> PAGE_SHIFT, u64::from(record.queues)),
+    ]
+}
+
+/// Whether `first..first + count` lies in `start..start + length`.
+fn lies_in(first: u64, count: u64, (start, length): (u64, u64)) -> bool {
+    first
+        .checked_sub(start)
+        .and_then(|offset| offset.checked_add(count))
+        .is_some_and(|end| end <= length)
+}
+
+impl Ledger<'_> {
+    /// Whether `holder` may map `count` pages from frame `first` on with `rights`. The answer says whether they are device pages.
+    pub fn check_mapping(
+        &self,
+        holder: EnvironmentId,
+        capability: Capability,
+        first: u64,
+        count: u64,
+        rights: Rights,
+    ) -> Result<Kind, Error> {
+        let entry = self.capability(holder, capability)?;
+        let kind = match Kind::from_number(entry.kind) {
+            Some(kind @ (Kind::Frames | Kind::Blocks | Kind::Function)) => kind,
+            Some(Kind::Ports | Kind::Dma) | None => return Err(Error::WrongKind),
+        };
+        if rights.contains(Rights::WRITE) && entry.rights & Rights::WRITE.0 as u8 == 0 {
+            return Err(Error::NotPermitted);
+        }
+        if kind == Kind::Function {
+            self.check_function_pages(&entry, first, count, rights)?;
+        } else {
+            if !lies_in(first, count, (entry.first, entry.count)) {
+                return Err(Error::OutOfRange);
+            }
+            self.check_mapping_counts(kind, first, count)?;
+        }
+        Ok(kind)
+    }
+
+    /// Device pages: of this function, bound, and never executable.
+    fn check_function_pages(
+        &self,
+        entry: &CapabilityEntry,
+        first: u64,
+        count: u64,
+        rights: Rights,
+    ) -> Result<(), Error> {
+        let function = self
+            .tables
+            .functions
+            .get(entry.first as usize)
+            .ok_or(Error::OutOfRange)?;
+        if function.bound == 0 {
+            return Err(Error::BadState);
+        }
+        if rights.contains(Rights::EXECUTE) {
+            return Err(Error::NotPermitted);
+        }
+        if mappable(function)
+            .iter()
+            .any(|&range| lies_in(first, count, range))
+        {
+            Ok(())
+        } else {
+            Err(Error::OutOfRange)
+        }
+    }
+
+    /// The counters of mappings must not wrap.
+    fn check_mapping_counts(&self, kind: Kind, first: u64, count: u64) -> Result<(), Error> {
+        if kind == Kind::Blocks {
+            // A block counts 32 bits of mappings; page-table frames for so many do not exist.
+            return Ok(());
+        }
+        let end = first.saturating_add(count);
+        let frames = self
+            .tables
+            .frames
+            .get(first as usize..end as usize)
+            .ok_or(Error::OutOfRange)?;
+        if frames.iter().any(|frame| frame.mappings == u16::MAX) {
+            Err(Error::Quota)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Records one page mapping of memory.
+    pub fn add_mapping(&mut self, frame: u64) {
+        self.change_mapping(frame, |count| count.saturating_add(1));
+    }
+
+    /// Records that one page mapping of memory is gone.
+    pub fn remove_mapping(&mut self, frame: u64) {
+        self.change_mapping(frame, |count| count.saturating_sub(1));
+    }
+
+    fn change_mapping(&mut self, frame: u64, change: impl Fn(u32) -> u32) {
+        let Some(block) = self.tables.blocks.get_mut((frame >> BLOCK_ORDER) as usize) else {
+            return;
+        };
+        if block.state == BlockState::Whole as u8 {
+            block.mappings = change(block.mappings);
+        } else if let Some(entry) = self.tables.frames.get_mut(frame as usize) {
+            entry.mappings = change(u32::from(entry.mappings)) as u16;
+        }
+    }
+
+    /// Records one page mapping of a device page.
+    pub fn add_device_mapping(&mut self, page: u64) {
+        if let Some(function) = self.function_of_page(page) {
+            function.mappings = function.mappings.saturating_add(1);
+        }
+    }
+
+    /// Records that one page mapping of a device page is gone.
+    pub fn remove_device_mapping(&mut self, page: u64) {
+        if let Some(function) = self.function_of_page(page) {
+            function.mappings = function.mappings.saturating_sub(1);
+        }
+    }
+
+    fn function_of_page(&mut self, page: u64) -> Option<&mut FunctionEntry> {
+        self.tables.functions.iter_mut().find(|function| {
+            mappable(function)
+                .iter()
+                .any(|&range| lies_in(page, 1, range))
+        })
+    }
+
+    /// What freeing `capability` would give back; refused while any of it is mapped or in a DMA domain.
+    pub fn check_free(
+        &self,
+        holder: EnvironmentId,
+        capability: Capability,
+    ) -> Result<CapabilityEntry, Error> {
+        let entry = self.capability(holder, capability)?;
+        let (first, end) = (entry.first, entry.first.saturating_add(entry.count));
+        let in_use = match Kind::from_number(entry.kind) {
+            Some(Kind::Frames) => self
+                .tables
+                .frames
+                .get(first as usize..end as usize)
+                .unwrap_or_default()
+                .iter()
+                .any(|frame| frame.mappings != 0 || frame.dma != 0),
+            Some(Kind::Blocks) => self
+                .tables
+                .blocks
+                .get((first >> BLOCK_ORDER) as usize..(end >> BLOCK_ORDER) as usize)
+                .unwrap_or_default()
+                .iter()
+                .any(|block| block.mappings != 0 || block.dma != 0),
+            Some(Kind::Function) => self
+                .tables
+                .functions
+                .get(first as usize)
+                .is_some_and(|function| function.mappings != 0),
+            Some(Kind::Ports | Kind::Dma) | None => false,
+        };
+        if in_use { Err(Error::InUse) } else { Ok(entry) }
+    }
+
+    /// Gives back what `capability` names, after [`Self::check_free`], or when its holder has ended.
+    pub fn commit_free(&mut self, holder: EnvironmentId, capability: Capability) {
+        let Ok(entry) = self.capability(holder, capability) else {
+            return;
+        };
+        match Kind::from_number(entry.kind) {
+            Some(kind @ (Kind::Frames | Kind::Blocks)) => {
+                self.give_back(
+                    holder,
+                    Allocation {
+                        kind,
+                        first: entry.first,
+                        count: entry.count,
+                    },
+                );
+            }
+            Some(Kind::Function) => self.release_function(entry.first as u32),
+            Some(Kind::Dma) => self.remove_dma(holder, entry.first, entry.count),
+            Some(Kind::Ports) | None => {}
+        }
+        self.remove_capability(holder, capability);
+    }
+}

@@ -1,0 +1,344 @@
+//! Blocks and frames: who owns them, and which are free.
+
+use exo_abi::address::{BLOCK_FRAMES, BLOCK_ORDER};
+use exo_abi::call::ANY_FRAME;
+use exo_abi::frame::{BlockEntry, BlockState, FrameEntry};
+use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
+
+use crate::Ledger;
+
+/// Frame numbers `start..end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct FrameRange {
+    /// First.
+    pub start: u64,
+    /// End, exclusive.
+    pub end: u64,
+}
+
+impl FrameRange {
+    /// Whether `count` frames from `first` on lie inside.
+    pub fn contains(self, first: u64, count: u64) -> bool {
+        first >= self.start && first.checked_add(count).is_some_and(|end| end <= self.end)
+    }
+}
+
+/// Frames that were found free for a caller and not taken yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// [`Kind::Frames`] or [`Kind::Blocks`].
+    pub kind: Kind,
+    /// First frame.
+    pub first: u64,
+    /// Frames.
+    pub count: u64,
+}
+
+/// Index of the block of a frame.
+fn block_of(frame: u64) -> usize {
+    (frame >> BLOCK_ORDER) as usize
+}
+
+impl Ledger<'_> {
+    /// Marks the blocks of the first `frames` frames as the kernel's.
+    pub(crate) fn reserve_for_kernel(&mut self, frames: u64) {
+        let count = frames.div_ceil(BLOCK_FRAMES) as usize;
+        for block in self.tables.blocks.iter_mut().take(count) {
+            *block = BlockEntry {
+                owner: EnvironmentId::KERNEL,
+                state: BlockState::Whole as u8,
+                ..*block
+            };
+        }
+        self.block_cursor = count as u64;
+        let memory: u64 = self
+            .memory
+            .iter()
+            .map(|range| {
+                (range.end >> BLOCK_ORDER).saturating_sub(range.start.div_ceil(BLOCK_FRAMES))
+            })
+            .sum();
+        self.tables.summary.free_blocks = memory.saturating_sub(count as u64);
+    }
+
+    /// Whether these frame numbers are memory of this machine.
+    pub fn is_memory(&self, first: u64, count: u64) -> bool {
+        self.memory.iter().any(|range| range.contains(first, count))
+    }
+
+    /// The owner of a frame.
+    pub fn owner(&self, frame: u64) -> EnvironmentId {
+        let Some(block) = self.tables.blocks.get(block_of(frame)) else {
+            return EnvironmentId::NOBODY;
+        };
+        match BlockState::from_number(block.state) {
+            Some(BlockState::Whole) => block.owner,
+            Some(BlockState::Split) => self
+                .tables
+                .frames
+                .get(frame as usize)
+                .map_or(EnvironmentId::NOBODY, |entry| entry.owner),
+            Some(BlockState::Free) | None => EnvironmentId::NOBODY,
+        }
+    }
+
+    /// Finds what `frame_allocate` asks for, without taking it. Order of checks: order, count, address, quotas, memory, owner.
+    pub fn plan_allocation(
+        &self,
+        holder: EnvironmentId,
+        first: u64,
+        count: u64,
+        order: u64,
+    ) -> Result<Allocation, Error> {
+        let kind = match order {
+            0 => Kind::Frames,
+            _ if order == u64::from(BLOCK_ORDER) => Kind::Blocks,
+            _ => return Err(Error::BadArgument),
+        };
+        let limit = if kind == Kind::Frames {
+            BLOCK_FRAMES
+        } else {
+            self.tables.blocks.len() as u64
+        };
+        if count == 0 || count > limit {
+            return Err(Error::BadCount);
+        }
+        let frames = if kind == Kind::Frames {
+            count
+        } else {
+            count.checked_mul(BLOCK_FRAMES).ok_or(Error::BadCount)?
+        };
+        if kind == Kind::Blocks && first != ANY_FRAME && !first.is_multiple_of(BLOCK_FRAMES) {
+            return Err(Error::BadAddress);
+        }
+        self.check_frames_quota(holder, frames)?;
+        self.check_capability_quota(holder)?;
+        let first = match (kind, first) {
+            (Kind::Blocks, ANY_FRAME) => self.find_blocks(count)?,
+            (_, ANY_FRAME) => self.find_frames(count)?,
+            (_, named) => self.check_named(kind, named, frames)?,
+        };
+        Ok(Allocation {
+            kind,
+            first,
+            count: frames,
+        })
+    }
+
+    /// Takes what was planned, with no change in between.
+    pub fn commit_allocation(
+        &mut self,
+        holder: EnvironmentId,
+        allocation: Allocation,
+    ) -> Capability {
+        self.take(holder, allocation);
+        self.add_capability(
+            holder,
+            allocation.kind,
+            allocation.first,
+            allocation.count,
+            Rights::READ_WRITE,
+        )
+    }
+
+    /// Whether `holder` may have `count` more frames.
+    pub fn check_frames_quota(&self, holder: EnvironmentId, count: u64) -> Result<(), Error> {
+        let environment = self.environment(holder)?;
+        match u64::from(environment.frames).checked_add(count) {
+            Some(sum) if sum <= u64::from(environment.frames_quota) => Ok(()),
+            _ => Err(Error::Quota),
+        }
+    }
+
+    /// Checks frames that were asked for by name: memory, then free.
+    fn check_named(&self, kind: Kind, first: u64, frames: u64) -> Result<u64, Error> {
+        if !self.is_memory(first, frames) {
+            return Err(Error::OutOfRange);
+        }
+        let free = if kind == Kind::Blocks {
+            self.are_blocks_free(first, frames)
+        } else {
+            self.are_frames_free(first, frames)
+        };
+        if free { Ok(first) } else { Err(Error::Taken) }
+    }
+
+    /// Whether the blocks of these frames are all free.
+    fn are_blocks_free(&self, first: u64, frames: u64) -> bool {
+        let start = block_of(first);
+        let Some(end) = start.checked_add((frames >> BLOCK_ORDER) as usize) else {
+            return false;
+        };
+        self.tables.blocks.get(start..end).is_some_and(|blocks| {
+            blocks
+                .iter()
+                .all(|block| block.state == BlockState::Free as u8)
+        })
+    }
+
+    /// Whether these frames are all free, in free or split blocks.
+    fn are_frames_free(&self, first: u64, count: u64) -> bool {
+        (first..first.saturating_add(count)).all(|frame| {
+            self.tables
+                .blocks
+                .get(block_of(frame))
+                .is_some_and(|block| block.state != BlockState::Whole as u8)
+                && self
+                    .tables
+                    .frames
+                    .get(frame as usize)
+                    .is_some_and(|entry| entry.owner == EnvironmentId::NOBODY)
+        })
+    }
+
+    /// First frame of `count` free neighbouring blocks, searched from the cursor on and once around.
+    fn find_blocks(&self, count: u64) -> Result<u64, Error> {
+        let total = self.tables.blocks.len() as u64;
+        let starts = (self.block_cursor..total).chain(0..self.block_cursor.min(total));
+        let frames = count.checked_mul(BLOCK_FRAMES).ok_or(Error::BadCount)?;
+        for block in starts {
+            let first = block << BLOCK_ORDER;
+            if self.are_blocks_free(first, frames) && self.is_memory(first, frames) {
+                return Ok(first);
+            }
+        }
+        Err(Error::Exhausted)
+    }
+
+    /// First of `count` free neighbouring frames of one block: where the cursor is, else in any split block, else in a free block.
+    fn find_frames(&self, count: u64) -> Result<u64, Error> {
+        if let Some(first) =
+            self.find_in_block(block_of(self.frame_cursor) as u64, self.frame_cursor, count)
+        {
+            return Ok(first);
+        }
+        for (index, block) in self.tables.blocks.iter().enumerate() {
+            let room = BLOCK_FRAMES.saturating_sub(u64::from(block.used));
+            if block.state == BlockState::Split as u8
+                && room >= count
+                && let Some(first) = self.find_in_block(index as u64, 0, count)
+            {
+                return Ok(first);
+            }
+        }
+        self.find_blocks(1)
+    }
+
+    /// First of `count` free neighbouring frames in split block `block`, not before frame `from`.
+    fn find_in_block(&self, block: u64, from: u64, count: u64) -> Option<u64> {
+        if self.tables.blocks.get(block as usize)?.state != BlockState::Split as u8 {
+            return None;
+        }
+        let start = (block << BLOCK_ORDER).max(from);
+        let end = block.checked_add(1)? << BLOCK_ORDER;
+        let mut run = 0u64;
+        for frame in start..end {
+            let free = self.tables.frames.get(frame as usize)?.owner == EnvironmentId::NOBODY;
+            run = if free { run.saturating_add(1) } else { 0 };
+            if run == count {
+                let first = frame.checked_add(1)?.checked_sub(count)?;
+                return self.is_memory(first, count).then_some(first);
+            }
+        }
+        None
+    }
+
+    /// Writes the owner of frames that are free.
+    pub(crate) fn take(&mut self, holder: EnvironmentId, allocation: Allocation) {
+        let Allocation { kind, first, count } = allocation;
+        let end = first.saturating_add(count);
+        if kind == Kind::Blocks {
+            for block in self
+                .tables
+                .blocks
+                .get_mut(block_of(first)..block_of(end))
+                .unwrap_or_default()
+            {
+                *block = BlockEntry {
+                    owner: holder,
+                    state: BlockState::Whole as u8,
+                    ..BlockEntry::default()
+                };
+            }
+            self.tables.summary.free_blocks = self
+                .tables
+                .summary
+                .free_blocks
+                .saturating_sub(count >> BLOCK_ORDER);
+            self.block_cursor = end >> BLOCK_ORDER;
+        } else {
+            for frame in first..end {
+                self.take_frame(holder, frame);
+            }
+            self.frame_cursor = end;
+        }
+        if let Some(environment) = self.environment_mut(holder) {
+            environment.frames = environment.frames.saturating_add(count as u32);
+        }
+    }
+
+    /// Writes the owner of one frame, splitting its block if that is free.
+    fn take_frame(&mut self, holder: EnvironmentId, frame: u64) {
+        if let Some(entry) = self.tables.frames.get_mut(frame as usize) {
+            *entry = FrameEntry {
+                owner: holder,
+                ..FrameEntry::default()
+            };
+        }
+        let Some(block) = self.tables.blocks.get_mut(block_of(frame)) else {
+            return;
+        };
+        if block.state == BlockState::Free as u8 {
+            block.state = BlockState::Split as u8;
+            self.tables.summary.free_blocks = self.tables.summary.free_blocks.saturating_sub(1);
+        }
+        block.used = block.used.saturating_add(1);
+        self.tables.summary.split_frames_used =
+            self.tables.summary.split_frames_used.saturating_add(1);
+    }
+
+    /// Gives frames back. A split block without frames in use is free again.
+    pub(crate) fn give_back(&mut self, holder: EnvironmentId, allocation: Allocation) {
+        let Allocation { kind, first, count } = allocation;
+        let end = first.saturating_add(count);
+        if kind == Kind::Blocks {
+            for block in self
+                .tables
+                .blocks
+                .get_mut(block_of(first)..block_of(end))
+                .unwrap_or_default()
+            {
+                *block = BlockEntry::default();
+            }
+            self.tables.summary.free_blocks = self
+                .tables
+                .summary
+                .free_blocks
+                .saturating_add(count >> BLOCK_ORDER);
+        } else {
+            for frame in first..end {
+                self.give_back_frame(frame);
+            }
+        }
+        if let Some(environment) = self.environment_mut(holder) {
+            environment.frames = environment.frames.saturating_sub(count as u32);
+        }
+    }
+
+    /// Gives one frame of a split block back.
+    fn give_back_frame(&mut self, frame: u64) {
+        if let Some(entry) = self.tables.frames.get_mut(frame as usize) {
+            *entry = FrameEntry::default();
+        }
+        let Some(block) = self.tables.blocks.get_mut(block_of(frame)) else {
+            return;
+        };
+        block.used = block.used.saturating_sub(1);
+        if block.used == 0 {
+            block.state = BlockState::Free as u8;
+            self.tables.summary.free_blocks = self.tables.summary.free_blocks.saturating_add(1);
+        }
+        self.tables.summary.split_frames_used =
+            self.tables.summary.split_frames_used.saturating_sub(1);
+    }
+}
