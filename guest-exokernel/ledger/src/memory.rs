@@ -141,6 +141,27 @@ impl Ledger<'_> {
         )
     }
 
+    /// Takes frames by name, as many as there are, for an environment that starts: its part of the bundle. The kernel calls
+    /// it before anything runs; the cost is linear in `count`. Order of checks: count, quotas, memory, owner.
+    pub fn claim_frames(
+        &mut self,
+        holder: EnvironmentId,
+        first: u64,
+        count: u64,
+    ) -> Result<Capability, Error> {
+        if count == 0 {
+            return Err(Error::BadCount);
+        }
+        self.check_frames_quota(holder, count)?;
+        self.check_capability_quota(holder)?;
+        let allocation = Allocation {
+            kind: Kind::Frames,
+            first: self.check_named(Kind::Frames, first, count)?,
+            count,
+        };
+        Ok(self.commit_allocation(holder, allocation))
+    }
+
     /// Whether `holder` may have `count` more frames.
     pub fn check_frames_quota(&self, holder: EnvironmentId, count: u64) -> Result<(), Error> {
         let environment = self.environment(holder)?;
