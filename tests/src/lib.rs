@@ -1,1 +1,15 @@
-//! The harness of the tests that boot machines.
+//! The harness of the tests that boot machines: finds `exo`, runs it with a limit, reads its report.
+//!
+//! A test is a few lines: `require_kvm!()`, a [`Machine`], its [`Outcome`], assertions. The verdict comes from exit
+//! statuses and the JSON report, never from timing.
+
+pub mod disk;
+pub mod home;
+pub mod host;
+pub mod machine;
+pub mod outcome;
+pub mod process;
+
+pub use disk::Disk;
+pub use machine::Machine;
+pub use outcome::{Outcome, Report};

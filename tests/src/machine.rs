@@ -1,0 +1,95 @@
+//! One run of `exo run`: what it is given.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use crate::outcome::{Outcome, Report};
+use crate::{home, process};
+
+/// The options and arguments of one run.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    image: OsString,
+    options: Vec<OsString>,
+    arguments: Vec<OsString>,
+    prefix: Vec<OsString>,
+}
+
+impl Machine {
+    /// Will run this image: a name below `images/`, or the path of a manifest.
+    pub fn new(image: impl Into<OsString>) -> Self {
+        Self {
+            image: image.into(),
+            options: Vec::new(),
+            arguments: Vec::new(),
+            prefix: Vec::new(),
+        }
+    }
+
+    /// Will give `exo run` this option.
+    pub fn option(mut self, option: impl Into<OsString>) -> Self {
+        self.options.push(option.into());
+        self
+    }
+
+    /// Will give the machine this disk.
+    pub fn disk(self, path: &Path) -> Self {
+        self.option("--disk").option(path)
+    }
+
+    /// Will give the machine this disk, which it may not write.
+    pub fn readonly_disk(self, path: &Path) -> Self {
+        let mut value = path.as_os_str().to_owned();
+        value.push(",readonly");
+        self.option("--disk").option(value)
+    }
+
+    /// Will give the machine so many vCPUs.
+    pub fn vcpus(self, count: u32) -> Self {
+        self.option("--vcpus").option(count.to_string())
+    }
+
+    /// Will give the machine so much memory.
+    pub fn memory(self, size: &str) -> Self {
+        self.option("--memory").option(size)
+    }
+
+    /// Will give the first program this argument.
+    pub fn argument(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Will run `exo` as an argument of this command.
+    pub fn under(mut self, command: &[&str]) -> Self {
+        self.prefix = command.iter().map(OsString::from).collect();
+        self
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self) -> Outcome {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let report = folder.path().join("report.json");
+        let mut option = OsString::from("--json=");
+        option.push(&report);
+        let mut words = self.prefix.clone();
+        words.push(home::exo().into());
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .arg("run")
+            .arg(option)
+            .args(&self.options)
+            .arg(&self.image)
+            .args(&self.arguments)
+            .env("EXO_HOME", home::home());
+        let finished = process::run(&mut command);
+        let text = std::fs::read_to_string(&report).ok();
+        Outcome::new(
+            format!("{command:?}"),
+            finished,
+            text.as_deref().map(Report::parse),
+        )
+    }
+}
