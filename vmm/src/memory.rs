@@ -1,6 +1,114 @@
 //! Guest memory, and the contract's structures as plain bytes in it.
+//!
+//! The guest may change any of it at any time: values are copied out whole and once, and no reference into it is ever made.
 
 #![allow(unsafe_code)]
 
-/// All memory of the machine: one host mapping per range.
+use exo_abi::address::{DEVICE_HOLE, DEVICE_HOLE_END};
+use exo_abi::bundle::{BundleHeader, EnvironmentRecord};
+use exo_abi::control::ControlBlock;
+use exo_abi::environment::{CallPage, EnvironmentEntry};
+use exo_abi::function::{FunctionEntry, FunctionRecord};
+use exo_abi::layout::Summary;
+use exo_abi::pvh::{MemoryEntry, ModuleEntry, StartInfo};
+use kvm_bindings::kvm_userspace_memory_region;
+use kvm_ioctls::VmFd;
+use vm_memory::{ByteValued, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
+
+use crate::error::Error;
+
+/// All memory of the machine: one host mapping per range, touched by nobody before the guest.
 pub type GuestMemory = vm_memory::GuestMemoryMmap<()>;
+
+/// A structure of the contract, to be read from and written to guest memory as bytes.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(transparent)]
+pub struct Plain<T>(pub T);
+
+/// Declares structures to be plain bytes.
+macro_rules! plain {
+    ($($structure:ty),+ $(,)?) => {
+        $(
+            // SAFETY: 1. the structure is `repr(C)` and made of integers only, so any bytes are a valid value; 2. its
+            // fields leave no padding: `exo-abi` asserts the size that they add up to.
+            unsafe impl ByteValued for Plain<$structure> {}
+        )+
+    };
+}
+
+plain!(
+    BundleHeader,
+    CallPage,
+    ControlBlock,
+    EnvironmentEntry,
+    EnvironmentRecord,
+    FunctionEntry,
+    FunctionRecord,
+    MemoryEntry,
+    ModuleEntry,
+    StartInfo,
+    Summary,
+);
+
+/// The ranges of memory of a machine with `size` bytes: first address and bytes.
+pub fn ranges(size: u64) -> Vec<(u64, u64)> {
+    let low = size.min(DEVICE_HOLE);
+    let mut ranges = vec![(0, low)];
+    if size > low {
+        ranges.push((DEVICE_HOLE_END, size - low));
+    }
+    ranges
+}
+
+/// Reserves host memory for a machine with `size` bytes. It is zero, and costs nothing until it is touched.
+pub fn map(size: u64) -> Result<GuestMemory, Error> {
+    let mut wanted = Vec::new();
+    for (start, length) in ranges(size) {
+        let length = usize::try_from(length).map_err(|_| too_much(size))?;
+        wanted.push((GuestAddress(start), length));
+    }
+    GuestMemory::from_ranges(&wanted).map_err(|_| too_much(size))
+}
+
+fn too_much(size: u64) -> Error {
+    Error::System(format!(
+        "the host cannot map {} MiB for the guest; ask for less with --memory",
+        size >> 20
+    ))
+}
+
+/// Makes `memory` the machine's memory. To be done before the interrupt controller is created: the other order takes
+/// ten times as long on some hosts.
+pub fn register(vm: &VmFd, memory: &GuestMemory) -> Result<(), Error> {
+    for (slot, region) in memory.iter().enumerate() {
+        let start = region.start_addr();
+        let host = memory
+            .get_host_address(start)
+            .map_err(|error| Error::System(format!("guest memory has no host address: {error}")))?;
+        let description = kvm_userspace_memory_region {
+            slot: slot as u32,
+            guest_phys_addr: start.0,
+            memory_size: region.len(),
+            userspace_addr: host as u64,
+            flags: 0,
+        };
+        // SAFETY: 1. the range is mapped, by `map`; 2. it stays mapped while the machine can run: the vCPU threads hold
+        // the `Arc<GuestMemory>`; 3. ranges do not overlap, and each has its own slot.
+        unsafe { vm.set_user_memory_region(description) }.map_err(|error| {
+            Error::system("giving memory to KVM (KVM_SET_USER_MEMORY_REGION)", error)
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_leaves_the_device_hole_out() {
+        assert_eq!(ranges(64 << 20), [(0, 64 << 20)]);
+        assert_eq!(ranges(DEVICE_HOLE), [(0, DEVICE_HOLE)]);
+        assert_eq!(ranges(5 << 30), [(0, DEVICE_HOLE), (4 << 30, 2 << 30)]);
+    }
+}

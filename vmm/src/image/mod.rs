@@ -1,0 +1,6 @@
+//! What runs: manifests, executables, and the bundle that is made of them.
+
+pub mod bundle;
+pub mod executable;
+pub mod manifest;
+pub mod size;
