@@ -1,4 +1,204 @@
 //! The machine: memory map, boot, vCPUs, interrupts and the bus that devices stand on.
 
+pub mod boot;
 pub mod bus;
+pub mod console;
+pub mod ending;
+pub mod hypervisor;
 pub mod interrupts;
+pub mod memory_map;
+pub mod ports;
+pub mod processor;
+pub mod registers;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use exo_abi::bundle::Features;
+use exo_abi::function::FunctionRecord;
+use kvm_ioctls::{IoEventAddress, NoDatamatch, VcpuFd};
+use vmm_sys_util::eventfd::EventFd;
+use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
+
+use self::bus::Bus;
+use self::console::Console;
+use self::ending::{ClockPair, End, Ending};
+use self::hypervisor::Hypervisor;
+use self::interrupts::{InterruptRouter, KvmRouter};
+use self::memory_map::MemoryMap;
+use self::ports::{CommandHandler, Ports};
+use self::processor::{ExitCounts, Surroundings};
+use crate::error::Error;
+use crate::image::bundle::Bundle;
+use crate::image::executable::Executable;
+use crate::image::size::Size;
+use crate::memory::{self, GuestMemory};
+
+/// Stack of a vCPU thread, which runs the devices' register code and nothing deep.
+const STACK_BYTES: usize = 128 << 10;
+/// How long a vCPU thread has for answering a kick before it gets the next.
+const KICK_INTERVAL: Duration = Duration::from_millis(1);
+
+/// What a machine is made of.
+pub struct Parts<'a> {
+    /// The kernel.
+    pub kernel: &'a Executable,
+    /// The programs, planned.
+    pub bundle: Bundle,
+    /// Bytes of memory.
+    pub memory: Size,
+    /// vCPUs.
+    pub vcpus: u32,
+    /// For the kernel's eyes.
+    pub command_line: &'a str,
+    /// Where the console writes to.
+    pub output: Box<dyn Write + Send>,
+}
+
+/// The devices of a machine, as it needs to know them.
+#[derive(Default)]
+pub struct Attachments {
+    /// Device memory.
+    pub bus: Bus,
+    /// What the kernel is told about the functions; the first is the IOMMU.
+    pub functions: Vec<FunctionRecord>,
+    /// Doorbells that wake somebody without an exit: address and event.
+    pub doorbells: Vec<(u64, EventFd)>,
+    /// Carries out commands of the control device.
+    pub handler: Option<Arc<dyn CommandHandler>>,
+}
+
+/// A machine that is ready to run.
+pub struct Machine {
+    /// Where everything lies.
+    pub map: MemoryMap,
+    /// Time stamp counter frequency in kHz.
+    pub tsc_khz: u64,
+    surroundings: Arc<Surroundings>,
+    vcpus: Vec<VcpuFd>,
+    counts: Vec<Arc<ExitCounts>>,
+    threads: Vec<JoinHandle<()>>,
+    // Closed last.
+    _hypervisor: Hypervisor,
+}
+
+/// How a run went.
+pub struct Outcome {
+    /// Why it ended.
+    pub end: End,
+    /// The clocks at the end.
+    pub clock: Option<ClockPair>,
+    /// When the first vCPU was let go.
+    pub started: Instant,
+}
+
+impl Machine {
+    /// Makes a machine and loads it. `attach` makes its devices.
+    pub fn new(
+        mut parts: Parts<'_>,
+        attach: impl FnOnce(Arc<GuestMemory>, Arc<dyn InterruptRouter>) -> Result<Attachments, Error>,
+    ) -> Result<Self, Error> {
+        let map = MemoryMap::new(parts.kernel, &parts.bundle, parts.memory)?;
+        let kvm = hypervisor::open()?;
+        let memory = Arc::new(memory::map(map.memory)?);
+        let hypervisor = Hypervisor::new(&kvm, &memory)?;
+        let mut vcpus = Vec::new();
+        for index in 0..parts.vcpus {
+            vcpus.push(hypervisor.create_vcpu(index, parts.vcpus)?);
+        }
+        let router = Arc::new(KvmRouter::new(hypervisor.vm.clone()));
+        let attachments = attach(memory.clone(), router)?;
+        for (address, event) in &attachments.doorbells {
+            hypervisor
+                .vm
+                .register_ioevent(event, &IoEventAddress::Mmio(*address), NoDatamatch)
+                .map_err(|error| Error::system("registering a doorbell (KVM_IOEVENTFD)", error))?;
+        }
+        let entry = boot::load_kernel(&memory, parts.kernel)?;
+        let boot_vcpu = vcpus
+            .first()
+            .ok_or_else(|| Error::Usage("a machine needs a vCPU".into()))?;
+        registers::set_boot_state(boot_vcpu, entry)?;
+        let tsc_khz = boot_vcpu.get_tsc_khz().map_or(0, u64::from);
+        parts.bundle.header.features = hypervisor.features();
+        if !attachments.functions.is_empty() {
+            parts.bundle.header.features |= Features::IOMMU;
+        }
+        parts.bundle.header.tsc_khz = tsc_khz;
+        if attachments.functions.len() != parts.bundle.functions.len() {
+            return Err(Error::System("the devices do not match the image".into()));
+        }
+        parts.bundle.functions = attachments.functions;
+        boot::load_bundle(&memory, &map, &parts.bundle)?;
+        boot::write_start_info(&memory, &map, parts.bundle.bytes(), parts.command_line, 0)?;
+        let ports = Ports::new(
+            Console::new(parts.output),
+            attachments.handler,
+            memory.clone(),
+        );
+        Ok(Self {
+            map,
+            tsc_khz,
+            surroundings: Arc::new(Surroundings {
+                memory,
+                bus: attachments.bus,
+                ports,
+                ending: Ending::default(),
+            }),
+            counts: vcpus.iter().map(|_| Arc::default()).collect(),
+            vcpus,
+            threads: Vec::new(),
+            _hypervisor: hypervisor,
+        })
+    }
+
+    /// Guest memory.
+    pub fn memory(&self) -> &GuestMemory {
+        &self.surroundings.memory
+    }
+
+    /// Exits of each vCPU.
+    pub fn exit_counts(&self) -> &[Arc<ExitCounts>] {
+        &self.counts
+    }
+
+    /// Runs the machine to its end. vCPUs may still be on their way out when this returns: see [`Machine::stop`].
+    pub fn run(&mut self) -> Result<Outcome, Error> {
+        register_signal_handler(SIGRTMIN(), ignore_signal)
+            .map_err(|error| Error::system("installing a signal handler", error))?;
+        let started = Instant::now();
+        for (index, vcpu) in self.vcpus.drain(..).enumerate().rev() {
+            let around = self.surroundings.clone();
+            let counts = self.counts.get(index).cloned().unwrap_or_default();
+            let thread = std::thread::Builder::new()
+                .name(format!("vcpu{index}"))
+                .stack_size(STACK_BYTES)
+                .spawn(move || processor::run(index as u32, vcpu, &around, &counts))
+                .map_err(|error| Error::system("starting a vCPU thread", error))?;
+            self.threads.push(thread);
+        }
+        let (end, clock) = self.surroundings.ending.wait();
+        Ok(Outcome {
+            end,
+            clock,
+            started,
+        })
+    }
+
+    /// Waits until all vCPU threads have ended. Only after an end has been reported.
+    pub fn stop(&mut self) {
+        for thread in self.threads.drain(..) {
+            // A kick that comes just before KVM_RUN is lost, so it is repeated.
+            while !thread.is_finished() {
+                let _ = thread.kill(SIGRTMIN());
+                std::thread::sleep(KICK_INTERVAL);
+            }
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A signal only has to end KVM_RUN.
+extern "C" fn ignore_signal(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}

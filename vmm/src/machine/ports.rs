@@ -1,0 +1,99 @@
+//! I/O ports: the console, the control device, and the end of the machine.
+
+use std::sync::Arc;
+
+use exo_abi::address::PAGE_SIZE;
+use exo_abi::control::{CommandStatus, ControlBlock};
+use exo_abi::port::{CONSOLE_PORT, CONTROL_PORT, EXIT_PORT, ExitCode};
+use vm_memory::{Bytes, GuestAddress};
+
+use super::console::{CONSOLE_PORTS, Console};
+use super::ending::End;
+use crate::memory::{GuestMemory, Plain};
+
+/// Carries out the commands of the control device.
+pub trait CommandHandler: Send + Sync {
+    /// Does what the block says. It is a copy: the guest cannot change it any more.
+    fn command(&self, block: &ControlBlock) -> CommandStatus;
+}
+
+/// All ports of the machine.
+pub struct Ports {
+    console: Console,
+    handler: Option<Arc<dyn CommandHandler>>,
+    memory: Arc<GuestMemory>,
+}
+
+impl Ports {
+    /// Ports with this console; commands of the control device go to `handler`.
+    pub fn new(
+        console: Console,
+        handler: Option<Arc<dyn CommandHandler>>,
+        memory: Arc<GuestMemory>,
+    ) -> Self {
+        Self {
+            console,
+            handler,
+            memory,
+        }
+    }
+
+    /// The guest reads a port. What is not there reads as all ones.
+    pub fn read(&self, port: u16, data: &mut [u8]) {
+        match console_register(port) {
+            Some(register) => data.fill_with(|| self.console.read(register)),
+            None => data.fill(0xff),
+        }
+    }
+
+    /// The guest writes a port; says whether that ends the machine.
+    pub fn write(&self, port: u16, data: &[u8]) -> Option<End> {
+        if let Some(register) = console_register(port) {
+            self.console.write(register, data);
+            return None;
+        }
+        match port {
+            EXIT_PORT => {
+                let code = number(data);
+                Some(ExitCode::from_number(code).map_or(End::AskedStrangely(code), End::Asked))
+            }
+            CONTROL_PORT => {
+                self.control(u64::from(number(data)));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Runs the command in frame `frame`; one that is no memory is ignored, since there is nowhere to answer.
+    fn control(&self, frame: u64) {
+        let address = GuestAddress(frame * PAGE_SIZE);
+        let Ok(Plain(block)) = self.memory.read_obj::<Plain<ControlBlock>>(address) else {
+            return;
+        };
+        let status = match &self.handler {
+            Some(handler) => handler.command(&block),
+            None => CommandStatus::BadCommand,
+        };
+        let offset = std::mem::offset_of!(ControlBlock, status) as u64;
+        // The block has just been read whole from there, so the write reaches memory too.
+        let _ = self
+            .memory
+            .write_obj(status as u64, GuestAddress(address.0 + offset));
+    }
+}
+
+/// Register of the console at this port.
+fn console_register(port: u16) -> Option<u8> {
+    let register = port.checked_sub(CONSOLE_PORT)?;
+    (register < CONSOLE_PORTS).then_some(register as u8)
+}
+
+/// The bytes of an `out` instruction as a number.
+fn number(data: &[u8]) -> u32 {
+    let mut bytes = [0; 4];
+    for (byte, &source) in bytes.iter_mut().zip(data) {
+        *byte = source;
+    }
+    u32::from_le_bytes(bytes)
+}

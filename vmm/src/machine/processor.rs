@@ -1,0 +1,116 @@
+//! A vCPU thread: runs the guest, and serves its exits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use kvm_bindings::{Msrs, kvm_msr_entry};
+use kvm_ioctls::{VcpuExit, VcpuFd};
+
+use super::bus::Bus;
+use super::ending::{ClockPair, End, Ending};
+use super::ports::Ports;
+use super::registers;
+use crate::memory::GuestMemory;
+
+/// The time stamp counter (Intel SDM volume 4, table 2-2).
+const MSR_TSC: u32 = 0x10;
+
+/// Exits of one vCPU to the VMM, by what they were for.
+#[derive(Debug, Default)]
+pub struct ExitCounts {
+    /// Loads and stores of device memory.
+    pub memory: AtomicU64,
+    /// Port instructions.
+    pub port: AtomicU64,
+    /// Signals, and whatever else there is.
+    pub other: AtomicU64,
+}
+
+/// What all vCPUs share.
+pub struct Surroundings {
+    /// Guest memory.
+    pub memory: Arc<GuestMemory>,
+    /// Device memory.
+    pub bus: Bus,
+    /// Ports.
+    pub ports: Ports,
+    /// The end of the run.
+    pub ending: Ending,
+}
+
+/// Runs vCPU `index` until the machine ends, and is the one who says so if it ends here.
+pub fn run(index: u32, mut vcpu: VcpuFd, around: &Surroundings, counts: &ExitCounts) {
+    while !around.ending.is_stopping() {
+        if let Some(end) = step(index, &mut vcpu, around, counts) {
+            around.ending.report(end, read_clock(&vcpu));
+        }
+    }
+}
+
+/// Runs the guest up to the next exit, and serves that.
+fn step(index: u32, vcpu: &mut VcpuFd, around: &Surroundings, counts: &ExitCounts) -> Option<End> {
+    let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
+    let what = match vcpu.run() {
+        Ok(VcpuExit::IoOut(port, data)) => {
+            count(&counts.port);
+            return around.ports.write(port, data);
+        }
+        Ok(VcpuExit::IoIn(port, data)) => {
+            count(&counts.port);
+            around.ports.read(port, data);
+            return None;
+        }
+        Ok(VcpuExit::MmioWrite(address, data)) => {
+            count(&counts.memory);
+            around.bus.write(address, data);
+            return None;
+        }
+        Ok(VcpuExit::MmioRead(address, data)) => {
+            count(&counts.memory);
+            around.bus.read(address, data);
+            return None;
+        }
+        Ok(VcpuExit::Shutdown) => "triple fault".to_owned(),
+        Ok(VcpuExit::InternalError) => {
+            "KVM internal error (an instruction that KVM cannot emulate, or worse)".to_owned()
+        }
+        Ok(VcpuExit::FailEntry(reason, _)) => {
+            format!("the processor refused to enter the guest, reason {reason:#x}")
+        }
+        Ok(exit) => format!("an exit that this machine does not have: {exit:?}"),
+        Err(error) => match error.errno() {
+            // EAGAIN: a waiting vCPU got its SIPI. EINTR: a signal; the caller looks whether to stop.
+            libc::EAGAIN | libc::EINTR => {
+                count(&counts.other);
+                return None;
+            }
+            _ => format!("KVM_RUN failed: {error}"),
+        },
+    };
+    count(&counts.other);
+    let registers = registers::describe(vcpu, &around.memory);
+    let place = vcpu.get_regs().map_or(String::new(), |general| {
+        format!(" at rip {:#x}", general.rip)
+    });
+    Some(End::Failed {
+        what: format!("vCPU {index}: {what}{place}"),
+        registers,
+    })
+}
+
+/// The guest's time stamp counter and the host's clock, together.
+fn read_clock(vcpu: &VcpuFd) -> Option<ClockPair> {
+    let entry = kvm_msr_entry {
+        index: MSR_TSC,
+        ..Default::default()
+    };
+    let mut msrs = Msrs::from_entries(&[entry]).ok()?;
+    let host = Instant::now();
+    let read = vcpu.get_msrs(&mut msrs).ok()?;
+    let value = msrs.as_slice().first()?.data;
+    (read == 1).then_some(ClockPair {
+        guest_tsc: value,
+        host,
+    })
+}
