@@ -63,3 +63,8 @@ pub fn sha256(bytes: &[u8]) -> String {
             text
         })
 }
+
+/// What a machine without `--disk` has on its disk: 16 MiB, each 8 bytes the little-endian number of their position.
+pub fn memory_pattern() -> Vec<u8> {
+    (0..(16u64 << 20) / 8).flat_map(u64::to_le_bytes).collect()
+}

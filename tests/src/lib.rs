@@ -4,6 +4,7 @@
 //! statuses and the JSON report, never from timing.
 
 pub mod disk;
+pub mod guest;
 pub mod home;
 pub mod host;
 pub mod machine;
@@ -11,5 +12,6 @@ pub mod outcome;
 pub mod process;
 
 pub use disk::Disk;
+pub use guest::Guest;
 pub use machine::Machine;
 pub use outcome::{Outcome, Report};

@@ -1,9 +1,10 @@
 //! One run of `exo run`: what it is given.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::guest::Guest;
 use crate::outcome::{Outcome, Report};
 use crate::{home, process};
 
@@ -14,6 +15,7 @@ pub struct Machine {
     options: Vec<OsString>,
     arguments: Vec<OsString>,
     prefix: Vec<OsString>,
+    guest: Option<PathBuf>,
 }
 
 impl Machine {
@@ -24,6 +26,7 @@ impl Machine {
             options: Vec::new(),
             arguments: Vec::new(),
             prefix: Vec::new(),
+            guest: None,
         }
     }
 
@@ -67,6 +70,12 @@ impl Machine {
         self
     }
 
+    /// Will take kernel and programs from here.
+    pub fn guest(mut self, guest: &Guest) -> Self {
+        self.guest = Some(guest.path().to_owned());
+        self
+    }
+
     /// Runs it to its end.
     pub fn run(&self) -> Outcome {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -84,6 +93,9 @@ impl Machine {
             .arg(&self.image)
             .args(&self.arguments)
             .env("EXO_HOME", home::home());
+        if let Some(guest) = &self.guest {
+            command.env("EXO_GUEST", guest);
+        }
         let finished = process::run(&mut command);
         let text = std::fs::read_to_string(&report).ok();
         Outcome::new(

@@ -144,6 +144,31 @@ impl Report {
             .unwrap_or_else(|| panic!("the report has no environment {name}: {}", self.0))
     }
 
+    /// A counter of the environment with this name.
+    pub fn counter(&self, environment: &str, counter: &str) -> u64 {
+        let value = &self.environment(environment)["counters"][counter];
+        number(value, counter)
+    }
+
+    /// Kernel entries of the environment with this name, all kinds together.
+    pub fn kernel_entries(&self, environment: &str) -> u64 {
+        let entries = &self.environment(environment)["counters"]["kernel_entries"];
+        let kinds = entries
+            .as_object()
+            .unwrap_or_else(|| panic!("the report counts no kernel entries: {}", self.0));
+        kinds
+            .values()
+            .map(|count| number(count, "kernel_entries"))
+            .sum()
+    }
+
+    /// VM exits of the whole machine, all kinds together.
+    pub fn exits(&self) -> u64 {
+        let exits = self.value("/counters/vm_exits").as_object();
+        let kinds = exits.unwrap_or_else(|| panic!("the report counts no VM exits: {}", self.0));
+        kinds.values().map(|count| number(count, "vm_exits")).sum()
+    }
+
     /// How the environment with this name ended.
     pub fn end(&self, name: &str) -> End {
         let one = self.environment(name);

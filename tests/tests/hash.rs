@@ -1,0 +1,121 @@
+//! The main job: a program reads a disk through its own queue, and its digest is that of the host's file.
+
+use exo_tests::{Disk, Machine, Outcome, disk, host, require_kvm};
+
+/// The digest that the program printed: the only word of 64 hexadecimal digits.
+fn printed_digest(outcome: &Outcome) -> String {
+    let mut digests = outcome
+        .stdout()
+        .split_whitespace()
+        .filter(|word| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    match (digests.next(), digests.next()) {
+        (Some(digest), None) => digest.to_owned(),
+        other => panic!("not one digest but {other:?}\n{}", outcome.describe()),
+    }
+}
+
+fn sizes() -> Vec<usize> {
+    let mut sizes = vec![512, 4096, 4096 + 512, 1 << 20, (1 << 20) + 1536];
+    if !host::is_nested() {
+        sizes.push(64 << 20);
+    }
+    sizes
+}
+
+#[test]
+fn digest_equals_that_of_the_file_when_polling() {
+    require_kvm!();
+    for size in sizes() {
+        let disk = Disk::with_size(size);
+        let outcome = Machine::new("hash")
+            .disk(disk.path())
+            .run()
+            .expect_status(0);
+        assert_eq!(printed_digest(&outcome), disk.sha256(), "{size} bytes");
+    }
+}
+
+#[test]
+fn digest_equals_that_of_the_file_with_interrupts() {
+    require_kvm!();
+    for size in sizes() {
+        let disk = Disk::with_size(size);
+        let outcome = Machine::new("hash")
+            .disk(disk.path())
+            .argument("--interrupts")
+            .run()
+            .expect_status(0);
+        assert_eq!(printed_digest(&outcome), disk.sha256(), "{size} bytes");
+    }
+}
+
+#[test]
+fn a_read_only_disk_is_read_and_left_alone() {
+    require_kvm!();
+    let disk = Disk::with_size(1 << 20);
+    let before = disk.sha256();
+    let mut permissions = std::fs::metadata(disk.path()).unwrap().permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(disk.path(), permissions).unwrap();
+    let outcome = Machine::new("hash")
+        .readonly_disk(disk.path())
+        .run()
+        .expect_status(0);
+    assert_eq!(printed_digest(&outcome), before);
+    assert_eq!(disk.sha256(), before);
+}
+
+#[test]
+fn without_a_disk_the_documented_pattern_is_read() {
+    require_kvm!();
+    let outcome = Machine::new("hash").run().expect_status(0);
+    assert_eq!(
+        printed_digest(&outcome),
+        disk::sha256(&disk::memory_pattern())
+    );
+}
+
+#[test]
+fn polling_costs_no_kernel_entry_and_no_exit_per_request() {
+    require_kvm!();
+    let small = Disk::with_size(1 << 20);
+    let large = Disk::with_size(16 << 20);
+    let counts = |disk: &Disk| {
+        let outcome = Machine::new("hash")
+            .disk(disk.path())
+            .run()
+            .expect_status(0);
+        let report = outcome.report().clone();
+        assert_eq!(
+            report.counter("hash", "bytes"),
+            disk.bytes().len() as u64,
+            "{}",
+            outcome.describe()
+        );
+        (report.kernel_entries("hash"), report.exits(), report)
+    };
+    let (small_entries, small_exits, small_report) = counts(&small);
+    let (large_entries, large_exits, large_report) = counts(&large);
+    assert!(
+        large_report.counter("hash", "requests") > small_report.counter("hash", "requests"),
+        "the larger disk should have taken more requests"
+    );
+    assert_eq!(small_entries, large_entries, "kernel entries");
+    assert_eq!(small_exits, large_exits, "VM exits");
+}
+
+#[test]
+fn interrupts_cost_kernel_entries_that_are_counted() {
+    require_kvm!();
+    let disk = Disk::with_size(4 << 20);
+    let outcome = Machine::new("hash")
+        .disk(disk.path())
+        .argument("--interrupts")
+        .run()
+        .expect_status(0);
+    assert!(
+        outcome.report().counter("hash", "interrupts") > 0,
+        "{}",
+        outcome.describe()
+    );
+}
