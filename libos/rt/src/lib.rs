@@ -1,2 +1,31 @@
-//! The libOS runtime.
+//! The libOS runtime: all that a program in ring 3 needs to stand on the exokernel.
+//!
+//! This is the only crate of the libOS side with unsafe code. A program is `exo_rt::program!(main)` and a `main`.
+//!
+//! Two things lie outside what Rust's safety covers, as `/proc/self/mem` does under Linux: [`gate`] takes numbers and can
+//! unmap the page that the program stands on, and [`probe`] exists to make the CPU fault.
 #![no_std]
+
+extern crate alloc;
+
+pub mod console;
+pub mod dma;
+pub mod environment;
+pub mod fault;
+pub mod gate;
+pub mod heap;
+mod local;
+mod memory_functions;
+pub mod panic;
+pub mod probe;
+pub mod processor;
+mod program;
+pub mod registers;
+mod shared;
+pub mod start;
+pub mod tables;
+pub mod upcall;
+pub mod wait;
+pub mod window;
+
+pub use exo_abi as abi;

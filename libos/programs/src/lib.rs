@@ -1,0 +1,2 @@
+//! What the programs share: what attacks assert.
+#![no_std]

@@ -1,0 +1,192 @@
+//! The gate into the kernel: one function per call of the ABI, by the same name.
+//!
+//! Which instruction enters the kernel is the kernel's affair: the interface page says whom to call.
+#![allow(unsafe_code)]
+
+use core::arch::asm;
+use core::mem::offset_of;
+
+use exo_abi::address::INTERFACE_PAGE;
+use exo_abi::environment::CallPage;
+use exo_abi::error::DONE;
+use exo_abi::interface_page::InterfacePage;
+use exo_abi::map::{MAP_BATCH, MapEntry};
+use exo_abi::{Call, Capability, Error, Rights};
+
+use crate::shared;
+
+/// What the kernel left in the status and in the value register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Zero, or the number of an [`Error`].
+    pub status: u64,
+    /// What the call returns.
+    pub value: u64,
+}
+
+impl Answer {
+    /// The value of a call that was done, or why it was refused.
+    pub fn result(self) -> Result<u64, Error> {
+        match self.status {
+            DONE => Ok(self.value),
+            status => Err(Error::from_number(status)
+                .unwrap_or_else(|| panic!("the kernel answered {status}"))),
+        }
+    }
+}
+
+/// Enters the kernel with any number in the number register; not for the calls that may switch.
+#[inline(always)]
+pub fn enter(number: u64, arguments: [u64; 4]) -> Answer {
+    let status;
+    let value;
+    // SAFETY: 1. the gate entry is code of the kernel interface page; 2. the ABI says which registers are lost, and all of
+    // them are outputs here; 3. without `nostack` the compiler keeps the red zone free for the return address.
+    unsafe {
+        asm!(
+            "call qword ptr [r11 + {entry}]",
+            entry = const offset_of!(InterfacePage, gate_entry),
+            inlateout("rax") number => status,
+            inlateout("rdi") arguments[0] => _,
+            inlateout("rsi") arguments[1] => _,
+            inlateout("rdx") arguments[2] => value,
+            inlateout("r10") arguments[3] => _,
+            inlateout("r11") INTERFACE_PAGE => _,
+            lateout("rcx") _,
+            lateout("r8") _,
+            lateout("r9") _,
+        );
+    }
+    Answer { status, value }
+}
+
+/// Enters the kernel by a call that may switch: only `rip` and `rsp` come back, and the SSE and x87 state is another's.
+fn enter_and_switch(number: u64, argument: u64) -> Answer {
+    let status;
+    let value;
+    // SAFETY: 1. as in `enter`; 2. rbx and rbp are saved by hand, all else is an output or in `clobber_abi`; 3. direction
+    // flag, x87 and MXCSR are put back to what the System V ABI has at function entry.
+    unsafe {
+        asm!(
+            "push rbx",
+            "push rbp",
+            "call qword ptr [r11 + {entry}]",
+            "cld",
+            "fninit",
+            "push {mxcsr}",
+            "ldmxcsr dword ptr [rsp]",
+            "pop rbp",
+            "pop rbp",
+            "pop rbx",
+            entry = const offset_of!(InterfacePage, gate_entry),
+            mxcsr = const crate::processor::MXCSR_DEFAULT,
+            inlateout("rax") number => status,
+            inlateout("rdi") argument => _,
+            inlateout("r11") INTERFACE_PAGE => _,
+            lateout("rdx") value,
+            lateout("r12") _,
+            lateout("r13") _,
+            lateout("r14") _,
+            lateout("r15") _,
+            clobber_abi("C"),
+        );
+    }
+    Answer { status, value }
+}
+
+fn call(call: Call, arguments: [u64; 4]) -> Result<u64, Error> {
+    enter(call as u64, arguments).result()
+}
+
+/// [`Call::Null`].
+#[inline(always)]
+pub fn null() {
+    enter(Call::Null as u64, [0; 4]);
+}
+
+/// [`Call::EnvironmentExit`].
+pub fn environment_exit(status: u64) -> ! {
+    let answer = enter(Call::EnvironmentExit as u64, [status, 0, 0, 0]);
+    panic!("environment_exit came back with {}", answer.status)
+}
+
+/// [`Call::EnvironmentYield`].
+pub fn environment_yield() -> Result<(), Error> {
+    enter_and_switch(Call::EnvironmentYield as u64, 0)
+        .result()
+        .map(drop)
+}
+
+/// [`Call::EnvironmentWait`].
+pub fn environment_wait(seen: u64) -> Result<(), Error> {
+    enter_and_switch(Call::EnvironmentWait as u64, seen)
+        .result()
+        .map(drop)
+}
+
+/// [`Call::UpcallSet`].
+pub fn upcall_set(entry: u64, stack: u64) -> Result<(), Error> {
+    call(Call::UpcallSet, [entry, stack, 0, 0]).map(drop)
+}
+
+/// [`Call::FrameAllocate`].
+pub fn frame_allocate(first: u64, count: u64, order: u32) -> Result<Capability, Error> {
+    call(Call::FrameAllocate, [first, count, u64::from(order), 0]).map(Capability)
+}
+
+/// [`Call::CapabilityFree`].
+pub fn capability_free(capability: Capability) -> Result<(), Error> {
+    call(Call::CapabilityFree, [capability.0, 0, 0, 0]).map(drop)
+}
+
+/// [`Call::PageMap`]; returns how many entries were done, which is all of them.
+pub fn page_map(entries: &[MapEntry]) -> Result<u64, Error> {
+    run_batch(Call::PageMap, entries).result()
+}
+
+/// [`Call::PageProtect`].
+pub fn page_protect(entries: &[MapEntry]) -> Result<u64, Error> {
+    run_batch(Call::PageProtect, entries).result()
+}
+
+/// [`Call::PageUnmap`].
+pub fn page_unmap(entries: &[MapEntry]) -> Result<u64, Error> {
+    run_batch(Call::PageUnmap, entries).result()
+}
+
+/// Writes a batch to the call page and runs it. Entries beyond [`MAP_BATCH`] are counted but have no room to be written.
+pub fn run_batch(call: Call, entries: &[MapEntry]) -> Answer {
+    for (index, entry) in entries.iter().take(MAP_BATCH).enumerate() {
+        let offset = offset_of!(CallPage, batch) + index * size_of::<MapEntry>();
+        shared::write_call_word(offset + offset_of!(MapEntry, address), entry.address);
+        shared::write_call_word(offset + offset_of!(MapEntry, frame), entry.frame);
+        shared::write_call_half_word(offset + offset_of!(MapEntry, pages), entry.pages);
+        shared::write_call_half_word(offset + offset_of!(MapEntry, rights), entry.rights);
+        shared::write_call_word(offset + offset_of!(MapEntry, capability), entry.capability);
+    }
+    enter(call as u64, [entries.len() as u64, 0, 0, 0])
+}
+
+/// [`Call::DmaMap`]; returns the DMA capability, whose end by [`capability_free`] ends the mapping.
+pub fn dma_map(
+    capability: Capability,
+    first: u64,
+    count: u64,
+    rights: Rights,
+) -> Result<Capability, Error> {
+    call(
+        Call::DmaMap,
+        [capability.0, first, count, u64::from(rights.0)],
+    )
+    .map(Capability)
+}
+
+/// [`Call::FunctionBind`].
+pub fn function_bind(capability: Capability) -> Result<(), Error> {
+    call(Call::FunctionBind, [capability.0, 0, 0, 0]).map(drop)
+}
+
+/// [`Call::VectorBind`]; returns the event index.
+pub fn vector_bind(capability: Capability, index: u32) -> Result<u64, Error> {
+    call(Call::VectorBind, [capability.0, u64::from(index), 0, 0])
+}

@@ -1,0 +1,34 @@
+//! State of a program: one thread, but an upcall handler may run in the middle of anything.
+#![allow(unsafe_code)]
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// A value that is lent to one user at a time.
+pub(crate) struct Local<T> {
+    lent: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: 1. an environment has one thread; 2. `with` never lends the value twice, not even to an upcall handler.
+unsafe impl<T> Sync for Local<T> {}
+
+impl<T> Local<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self {
+            lent: AtomicBool::new(false),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    /// Lends the value to `user`; `None` if it is lent already, that is, inside an upcall that came while it was.
+    pub(crate) fn with<R>(&self, user: impl FnOnce(&mut T) -> R) -> Option<R> {
+        if self.lent.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: `lent` was false, so no other reference exists until it is false again.
+        let result = user(unsafe { &mut *self.value.get() });
+        self.lent.store(false, Ordering::Release);
+        Some(result)
+    }
+}
