@@ -4,3 +4,6 @@ pub mod bundle;
 pub mod executable;
 pub mod manifest;
 pub mod size;
+
+#[cfg(test)]
+pub mod fixture;

@@ -202,3 +202,6 @@ impl Machine {
 
 /// A signal only has to end KVM_RUN.
 extern "C" fn ignore_signal(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
+
+#[cfg(test)]
+mod machine_test;
