@@ -2,6 +2,7 @@
 //!
 //! `main.rs` is the command `exo`; everything it does is here, so that tests can reach it.
 
+pub mod cli;
 pub mod error;
 pub mod image;
 pub mod machine;

@@ -8,7 +8,7 @@ use exo_abi::ABI_VERSION;
 use exo_abi::pvh::NOTE_PHYS32_ENTRY;
 use exo_abi::version::{NOTE_NAME, NOTE_SECTION, NOTE_TYPE_ABI_VERSION};
 use object::LittleEndian;
-use object::elf::{self, FileHeader64, ProgramHeader64};
+use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
 use object::read::ReadCache;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader, SectionHeader};
 
@@ -166,6 +166,13 @@ impl Parser<'_> {
             return Err(self.truncated());
         }
         let header = Header::parse(cache).map_err(|_| not_elf())?;
+        // Linkers write the section table last: a file cut off behind its segments is noticed by it.
+        let sections = u64::from(header.e_shnum(LittleEndian))
+            * size_of::<SectionHeader64<LittleEndian>>() as u64;
+        match header.e_shoff(LittleEndian).checked_add(sections) {
+            Some(end) if end <= self.length => {}
+            _ => return Err(self.truncated()),
+        }
         if header.endian().is_err() || header.e_machine(LittleEndian) != elf::EM_X86_64 {
             return Err(not_elf());
         }

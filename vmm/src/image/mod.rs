@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod executable;
+pub mod home;
 pub mod manifest;
 pub mod size;
 

@@ -37,7 +37,7 @@ impl MemoryMap {
         while enough < MEMORY_MAX && Self::place(kernel_end, bundle, enough).is_none() {
             enough *= 2;
         }
-        Err(Error::BadInput(if enough < MEMORY_MAX {
+        Err(Error::Usage(if enough < MEMORY_MAX {
             format!(
                 "{memory} of memory are too little for this image ({} of programs, {} granted); give --memory {} or more",
                 Size(bundle.bytes()),
