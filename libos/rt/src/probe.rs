@@ -59,6 +59,15 @@ pub fn execute(address: u64) -> Result<(), FaultRecord> {
     })
 }
 
+/// Bytes of [`undefined_instruction`]'s instruction.
+pub const UNDEFINED_INSTRUCTION_SIZE: u64 = 2;
+
+/// Executes `ud2`; a handler may go on behind it.
+pub fn undefined_instruction() {
+    // SAFETY: it changes nothing; what happens then is the handler's.
+    unsafe { asm!("ud2", options(nomem, nostack, preserves_flags)) };
+}
+
 /// Runs `ud2` with the stack pointer at `stack`.
 pub fn undefined_instruction_on(stack: u64) -> Result<(), FaultRecord> {
     catch_fault(|| {

@@ -1,0 +1,349 @@
+//! Virtio block driver: any number of requests in flight, polled or interrupt-driven.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use exo_abi::function::{QueueService, StopReason};
+use exo_rt::dma::DmaMemory;
+use exo_rt::environment::{self, Function};
+use exo_rt::gate;
+use exo_rt::wait::Spinner;
+
+use crate::queue::{BadAnswer, Part, Queue, RingLayout};
+use crate::transport::{OpenError, QueueSetup, Transport};
+use crate::virtio::{NO_VECTOR, block, feature, status};
+
+/// The one queue.
+const QUEUE: u16 = 0;
+/// MSI-X vector of the queue; vector 0 is that of configuration changes.
+const QUEUE_VECTOR: u16 = 1;
+/// Descriptors of a request: header, data, status.
+const PARTS: u16 = 3;
+/// Bytes of a request's own memory: header, status, discard segment.
+const SLOT_SIZE: u64 = 64;
+const SLOT_STATUS: u64 = 16;
+const SLOT_DISCARD: u64 = 32;
+/// What the status byte holds until the device writes it.
+const STATUS_UNWRITTEN: u8 = 0xff;
+/// Spins between two looks at the device status, each of which leaves the VM: far longer than any request takes.
+const SPINS_PER_STATUS: u64 = 1 << 24;
+
+/// How to set a disk up.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Most requests in flight.
+    pub depth: u16,
+    /// Polled, or by events and interrupts.
+    pub service: QueueService,
+}
+
+/// Bytes that a request moves. The memory may be dropped early, which waits for the device.
+#[derive(Clone, Copy)]
+pub struct Buffer<'m> {
+    /// DMA memory.
+    pub memory: &'m DmaMemory,
+    /// Where in it.
+    pub offset: u64,
+    /// Bytes, a multiple of the sector size.
+    pub length: u32,
+}
+
+/// A request.
+#[derive(Clone, Copy)]
+pub enum Request<'m> {
+    /// Reads from a sector on.
+    Read(u64, Buffer<'m>),
+    /// Writes from a sector on.
+    Write(u64, Buffer<'m>),
+    /// Makes what was written durable.
+    Flush,
+    /// Says that so many sectors, from one on, are not needed any more.
+    Discard(u64, u32),
+}
+
+/// A finished request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// What [`Block::submit`] returned for it.
+    pub slot: u16,
+    /// Status that the device wrote.
+    pub status: u8,
+}
+
+/// What can go wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockError {
+    /// As many requests are in flight as there may be.
+    Full,
+    /// The device has stopped.
+    Stopped(StopReason),
+    /// The device answered what was not asked.
+    BadAnswer(BadAnswer),
+    /// The device refused the request with this status.
+    Status(u8),
+}
+
+impl fmt::Display for BlockError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => write!(formatter, "too many requests in flight"),
+            Self::Stopped(reason) => write!(formatter, "the device has stopped: {reason}"),
+            Self::BadAnswer(answer) => write!(formatter, "{answer}"),
+            Self::Status(status) => write!(
+                formatter,
+                "the device refused the request with status {status}"
+            ),
+        }
+    }
+}
+
+/// A disk.
+pub struct Block {
+    transport: Transport,
+    queue: Queue<DmaMemory>,
+    /// Where the slots start in the queue's memory.
+    slots_offset: u64,
+    free_slots: Vec<u16>,
+    /// Slot of the request with this head descriptor, and the bytes that it moves.
+    requests: Vec<(u16, u32)>,
+    service: QueueService,
+    features: u64,
+    sectors: u64,
+}
+
+impl Block {
+    /// Binds a function and starts the device (virtio 1.2, section 3.1.1).
+    pub fn open(function: Function, options: Options) -> Result<Self, OpenError> {
+        let transport = Transport::bind(function)?;
+        Self::start(transport, options)
+    }
+
+    /// Starts, or restarts, a device whose function is bound.
+    pub fn start(transport: Transport, options: Options) -> Result<Self, OpenError> {
+        let features = transport
+            .negotiate(feature::BLOCK_READ_ONLY | feature::BLOCK_FLUSH | feature::BLOCK_DISCARD)?;
+        let limit = transport.queue_size_limit(QUEUE);
+        if limit < PARTS {
+            return Err(OpenError::Queue(QUEUE));
+        }
+        let wanted = u32::from(options.depth.max(1)) * u32::from(PARTS);
+        let size = wanted.next_power_of_two().min(u32::from(limit)) as u16;
+        let depth = options.depth.clamp(1, size / PARTS);
+        let slots_offset = RingLayout::new(size).bytes.next_multiple_of(SLOT_SIZE);
+        let memory = DmaMemory::allocate(slots_offset + u64::from(depth) * SLOT_SIZE)
+            .map_err(|error| OpenError::Refused("map the queue for DMA", error))?;
+        let queue = Queue::new(memory, size);
+        let events = options.service == QueueService::Events;
+        queue.set_interrupts(events);
+        let vector = if events {
+            transport.bind_vector(0)?;
+            transport.bind_vector(QUEUE_VECTOR)?;
+            QUEUE_VECTOR
+        } else {
+            transport.clear_configuration_vector();
+            NO_VECTOR
+        };
+        let addresses = queue.addresses();
+        transport.enable_queue(&QueueSetup {
+            index: QUEUE,
+            size,
+            addresses,
+            service: options.service,
+            vector,
+        });
+        transport.start();
+        let sectors = transport.configuration_u64(block::CONFIGURATION_CAPACITY);
+        Ok(Self {
+            transport,
+            queue,
+            slots_offset,
+            free_slots: (0..depth).rev().collect(),
+            requests: (0..size).map(|_| (0, 0)).collect(),
+            service: options.service,
+            features,
+            sectors,
+        })
+    }
+
+    /// Size of the disk in sectors of 512 bytes.
+    pub fn sectors(&self) -> u64 {
+        self.sectors
+    }
+
+    /// Whether the device takes no writes.
+    pub fn is_read_only(&self) -> bool {
+        self.features & feature::BLOCK_READ_ONLY != 0
+    }
+
+    /// Whether more requests can be added now.
+    pub fn has_room(&self) -> bool {
+        !self.free_slots.is_empty()
+    }
+
+    /// Requests in flight.
+    pub fn in_flight(&self) -> u16 {
+        self.queue.in_flight()
+    }
+
+    /// The function under it.
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Adds a request; [`Self::publish`] or [`Self::wait`] shows it to the device. Returns its slot.
+    pub fn submit(&mut self, request: Request) -> Result<u16, BlockError> {
+        let Some(&slot) = self.free_slots.last() else {
+            return Err(BlockError::Full);
+        };
+        let offset = self.slots_offset + u64::from(slot) * SLOT_SIZE;
+        let memory = self.queue.memory();
+        let (kind, sector, data) = match request {
+            Request::Read(sector, buffer) => (block::IN, sector, Some(buffer_part(buffer, true))),
+            Request::Write(sector, buffer) => {
+                (block::OUT, sector, Some(buffer_part(buffer, false)))
+            }
+            Request::Flush => (block::FLUSH, 0, None),
+            Request::Discard(sector, sectors) => {
+                memory.write_u64(offset + SLOT_DISCARD, sector);
+                memory.write_u32(offset + SLOT_DISCARD + 8, sectors);
+                memory.write_u32(offset + SLOT_DISCARD + 12, 0);
+                (
+                    block::DISCARD,
+                    0,
+                    Some(data_part(
+                        memory,
+                        offset + SLOT_DISCARD,
+                        block::DISCARD_SIZE,
+                        false,
+                    )),
+                )
+            }
+        };
+        memory.write_u32(offset, kind);
+        memory.write_u32(offset + 4, 0);
+        memory.write_u64(offset + 8, sector);
+        memory.write_u8(offset + SLOT_STATUS, STATUS_UNWRITTEN);
+        let header = data_part(memory, offset, block::HEADER_SIZE, false);
+        let answer = data_part(memory, offset + SLOT_STATUS, 1, true);
+        let head = match data {
+            Some(data) => self.queue.add(&[header, data, answer]),
+            None => self.queue.add(&[header, answer]),
+        }
+        .map_err(|_| BlockError::Full)?;
+        self.free_slots.pop();
+        let bytes = match request {
+            Request::Read(_, buffer) | Request::Write(_, buffer) => buffer.length,
+            Request::Flush | Request::Discard(..) => 0,
+        };
+        self.requests[usize::from(head)] = (slot, bytes);
+        Ok(slot)
+    }
+
+    /// Shows the device all that was added.
+    pub fn publish(&mut self) {
+        if self.queue.publish() {
+            self.transport.ring(QUEUE);
+        }
+    }
+
+    /// A finished request, if there is one.
+    pub fn poll(&mut self) -> Result<Option<Completion>, BlockError> {
+        let Some(used) = self.queue.take().map_err(BlockError::BadAnswer)? else {
+            return Ok(None);
+        };
+        let (slot, bytes) = self.requests[usize::from(used.head)];
+        self.free_slots.push(slot);
+        let status = self
+            .queue
+            .memory()
+            .read_u8(self.slots_offset + u64::from(slot) * SLOT_SIZE + SLOT_STATUS);
+        environment::count_requests(
+            1,
+            if status == block::STATUS_OK {
+                u64::from(bytes)
+            } else {
+                0
+            },
+        );
+        Ok(Some(Completion { slot, status }))
+    }
+
+    /// Publishes, and waits until a request is finished.
+    pub fn wait(&mut self) -> Result<Completion, BlockError> {
+        self.publish();
+        match self.service {
+            QueueService::Polled => self.wait_by_polling(),
+            QueueService::Events => self.wait_for_event(),
+        }
+    }
+
+    fn wait_by_polling(&mut self) -> Result<Completion, BlockError> {
+        let mut spinner = Spinner::new();
+        let mut spins = 0u64;
+        loop {
+            if let Some(completion) = self.poll()? {
+                return Ok(completion);
+            }
+            spinner.relax();
+            spins += 1;
+            if spins.is_multiple_of(SPINS_PER_STATUS) {
+                self.check_running()?;
+            }
+        }
+    }
+
+    fn wait_for_event(&mut self) -> Result<Completion, BlockError> {
+        loop {
+            // Read before the ring: an interrupt between the two makes the wait return at once.
+            let seen = environment::events();
+            if let Some(completion) = self.poll()? {
+                return Ok(completion);
+            }
+            gate::environment_wait(seen).expect("a wait has nothing to refuse");
+            if let Some(completion) = self.poll()? {
+                return Ok(completion);
+            }
+            self.check_running()?;
+        }
+    }
+
+    /// Asks the device whether it has stopped; leaves the VM.
+    pub fn check_running(&self) -> Result<(), BlockError> {
+        if self.transport.status() & status::NEEDS_RESET == 0 {
+            return Ok(());
+        }
+        Err(BlockError::Stopped(
+            self.transport
+                .stop_reason(QUEUE)
+                .unwrap_or(StopReason::None),
+        ))
+    }
+
+    /// Does one request and nothing else: there must be none in flight.
+    pub fn run(&mut self, request: Request) -> Result<(), BlockError> {
+        self.submit(request)?;
+        match self.wait()?.status {
+            block::STATUS_OK => Ok(()),
+            status => Err(BlockError::Status(status)),
+        }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // The rings are about to leave the DMA domain.
+        self.transport.reset();
+    }
+}
+
+fn buffer_part(buffer: Buffer, device_writes: bool) -> Part {
+    data_part(buffer.memory, buffer.offset, buffer.length, device_writes)
+}
+
+fn data_part(memory: &DmaMemory, offset: u64, length: u32, device_writes: bool) -> Part {
+    Part {
+        address: memory.physical(offset),
+        length,
+        device_writes,
+    }
+}

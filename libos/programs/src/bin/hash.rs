@@ -1,0 +1,102 @@
+//! Prints the SHA-256 of its disk, in the form of `sha256sum`, with several requests in flight.
+//!
+//! `--interrupts`: sleep until the device interrupts, instead of polling.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::string::{String, ToString};
+use alloc::vec;
+
+use exo_drivers::block::{Block, Buffer, Options, Request};
+use exo_drivers::transport::Transport;
+use exo_drivers::virtio::DEVICE_BLOCK;
+use exo_drivers::virtio::block::{SECTOR_SIZE, STATUS_OK};
+use exo_rt::abi::function::QueueService;
+use exo_rt::dma::DmaMemory;
+use exo_rt::{environment, print, println};
+use sha2::{Digest, Sha256};
+
+exo_rt::program!(main);
+
+/// Requests in flight.
+const DEPTH: u16 = 16;
+/// Bytes of a request.
+const CHUNK: u64 = 64 << 10;
+
+fn main() -> Result<(), String> {
+    let mut service = QueueService::Polled;
+    for argument in environment::arguments() {
+        match argument.as_str() {
+            "--interrupts" => service = QueueService::Events,
+            other => {
+                return Err(alloc::format!(
+                    "unknown argument '{other}'; there is --interrupts"
+                ));
+            }
+        }
+    }
+    let function = Transport::find(DEVICE_BLOCK, 0).map_err(|error| error.to_string())?;
+    let mut disk = Block::open(
+        function,
+        Options {
+            depth: DEPTH,
+            service,
+        },
+    )
+    .map_err(|error| error.to_string())?;
+    let digest = hash(&mut disk)?;
+    for byte in digest {
+        print!("{byte:02x}");
+    }
+    println!("  disk");
+    Ok(())
+}
+
+/// Chunk n goes through buffer n modulo [`DEPTH`]. Chunks finish in any order and are hashed in theirs.
+fn hash(disk: &mut Block) -> Result<[u8; 32], String> {
+    let size = disk.sectors() * SECTOR_SIZE;
+    let chunks = size.div_ceil(CHUNK);
+    let depth = chunks.min(u64::from(DEPTH));
+    let buffers = DmaMemory::allocate(depth * CHUNK)
+        .map_err(|error| alloc::format!("no memory for buffers: {error}"))?;
+    let length_of = |chunk: u64| (size - chunk * CHUNK).min(CHUNK) as u32;
+    let mut bytes = vec![0; CHUNK as usize];
+    let mut chunk_of_slot = [0; DEPTH as usize];
+    let mut finished = [false; DEPTH as usize];
+    let mut digest = Sha256::new();
+    let mut submitted = 0;
+    for next in 0..chunks {
+        while submitted < chunks && submitted < next + depth && disk.has_room() {
+            let buffer = Buffer {
+                memory: &buffers,
+                offset: submitted % depth * CHUNK,
+                length: length_of(submitted),
+            };
+            let request = Request::Read(submitted * (CHUNK / SECTOR_SIZE), buffer);
+            let slot = disk.submit(request).map_err(|error| error.to_string())?;
+            chunk_of_slot[usize::from(slot)] = submitted;
+            submitted += 1;
+        }
+        disk.publish();
+        let position = (next % depth) as usize;
+        while !finished[position] {
+            let completion = disk.wait().map_err(|error| error.to_string())?;
+            let chunk = chunk_of_slot[usize::from(completion.slot)];
+            if completion.status != STATUS_OK {
+                return Err(alloc::format!(
+                    "status {} for sector {}",
+                    completion.status,
+                    chunk * (CHUNK / SECTOR_SIZE)
+                ));
+            }
+            finished[(chunk % depth) as usize] = true;
+        }
+        finished[position] = false;
+        let piece = &mut bytes[..length_of(next) as usize];
+        buffers.copy_out(position as u64 * CHUNK, piece);
+        digest.update(piece);
+    }
+    Ok(digest.finalize().into())
+}

@@ -1,0 +1,167 @@
+//! `page-path OPERATION COUNT`: does one kernel operation COUNT times, so that the difference of two runs is its exact cost.
+//!
+//! What an operation needs beforehand (page tables, something mapped to unmap, a capability to free) is made in every run for
+//! the largest COUNT, so that two runs differ by operations and by nothing else.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use exo_rt::abi::address::{PAGE_SHIFT, PAGE_SIZE};
+use exo_rt::abi::call::ANY_FRAME;
+use exo_rt::abi::map::MapEntry;
+use exo_rt::abi::{Capability, Error, Rights};
+use exo_rt::upcall::{Action, Fault};
+use exo_rt::{environment, gate, probe, upcall};
+
+exo_rt::program!(main);
+
+/// Most operations of a run.
+const COUNT_MAX: u64 = 16;
+/// Pages of the operations that take many.
+const MANY: u64 = 100;
+/// Pages from the start of one operation's run to the next: a power of two, so that no run needs two page tables.
+const STRIDE: u64 = 128;
+/// Where the runs lie.
+const REGION: u64 = 0x2000_0000;
+
+/// Does the operation so many times.
+type Operation = fn(u64) -> Result<(), Error>;
+
+const OPERATIONS: &[(&str, Operation)] = &[
+    ("null", null),
+    ("upcall", take_upcalls),
+    ("map1", |count| map(count, 1, 1)),
+    ("map100", |count| map(count, MANY, 1)),
+    ("map100-entries", |count| map(count, 1, MANY)),
+    ("unmap1", |count| unmap(count, 1)),
+    ("unmap100", |count| unmap(count, MANY)),
+    ("protect1", protect),
+    ("bind", bind),
+    ("allocate", allocate),
+    ("free", free),
+];
+
+fn main() -> Result<(), String> {
+    let arguments: Vec<String> = environment::arguments().collect();
+    let [operation, count] = arguments.as_slice() else {
+        return Err(String::from("arguments: OPERATION COUNT"));
+    };
+    let count = count.parse().ok().filter(|&count| count <= COUNT_MAX);
+    let count = count.ok_or_else(|| alloc::format!("COUNT is a number up to {COUNT_MAX}"))?;
+    let Some((_, run)) = OPERATIONS.iter().find(|(name, _)| name == operation) else {
+        let names: Vec<&str> = OPERATIONS.iter().map(|(name, _)| *name).collect();
+        return Err(alloc::format!(
+            "unknown operation '{operation}'; there are {}",
+            names.join(", ")
+        ));
+    };
+    run(count).map_err(|error| alloc::format!("{operation}: {error}"))
+}
+
+fn null(count: u64) -> Result<(), Error> {
+    for _ in 0..count {
+        gate::null();
+    }
+    Ok(())
+}
+
+/// Takes an undefined instruction and goes on behind it.
+fn take_upcalls(count: u64) -> Result<(), Error> {
+    fn skip(fault: &mut Fault) -> Action {
+        fault.rip += probe::UNDEFINED_INSTRUCTION_SIZE;
+        Action::Resume
+    }
+    upcall::set_handler(skip);
+    for _ in 0..count {
+        probe::undefined_instruction();
+    }
+    Ok(())
+}
+
+/// `pages` pages of the grant at page `page` of the region.
+fn run_at(page: u64, pages: u64) -> MapEntry {
+    MapEntry {
+        address: REGION + page * PAGE_SIZE,
+        frame: environment::grant_first() + page % STRIDE,
+        pages: pages as u32,
+        rights: Rights::READ.0,
+        capability: environment::grant_capability().0,
+    }
+}
+
+/// Makes the page tables of the whole region: the last page of each run's room is mapped, and stays so.
+fn prepare_tables() -> Result<(), Error> {
+    for index in 0..COUNT_MAX {
+        gate::page_map(&[run_at(index * STRIDE + STRIDE - 1, 1)])?;
+    }
+    Ok(())
+}
+
+/// One call each, with `entries` entries of `pages` pages.
+fn map(count: u64, pages: u64, entries: u64) -> Result<(), Error> {
+    prepare_tables()?;
+    for index in 0..count {
+        let batch: Vec<MapEntry> = (0..entries)
+            .map(|entry| run_at(index * STRIDE + entry * pages, pages))
+            .collect();
+        gate::page_map(&batch)?;
+    }
+    Ok(())
+}
+
+fn unmap(count: u64, pages: u64) -> Result<(), Error> {
+    map(COUNT_MAX, pages, 1)?;
+    for index in 0..count {
+        gate::page_unmap(&[run_at(index * STRIDE, pages)])?;
+    }
+    Ok(())
+}
+
+fn protect(count: u64) -> Result<(), Error> {
+    map(COUNT_MAX, 1, 1)?;
+    for index in 0..count {
+        let writable = MapEntry {
+            rights: Rights::READ_WRITE.0,
+            ..run_at(index * STRIDE, 1)
+        };
+        gate::page_protect(&[writable])?;
+    }
+    Ok(())
+}
+
+/// Binds the queue of one function more: the function itself, and its doorbell page. Page tables are made beforehand.
+fn bind(count: u64) -> Result<(), Error> {
+    prepare_tables()?;
+    for (index, function) in (0..count).zip(environment::functions()) {
+        gate::function_bind(function.capability)?;
+        gate::page_map(&[MapEntry {
+            address: REGION + index * STRIDE * PAGE_SIZE,
+            frame: function.entry.record.doorbells >> PAGE_SHIFT,
+            pages: 1,
+            rights: Rights::READ_WRITE.0,
+            capability: function.capability.0,
+        }])?;
+    }
+    Ok(())
+}
+
+fn allocate(count: u64) -> Result<(), Error> {
+    for _ in 0..count {
+        gate::frame_allocate(ANY_FRAME, 1, 0)?;
+    }
+    Ok(())
+}
+
+fn free(count: u64) -> Result<(), Error> {
+    let frames: Vec<Capability> = (0..COUNT_MAX)
+        .map(|_| gate::frame_allocate(ANY_FRAME, 1, 0))
+        .collect::<Result<_, _>>()?;
+    for &capability in frames.iter().take(count as usize) {
+        gate::capability_free(capability)?;
+    }
+    Ok(())
+}
