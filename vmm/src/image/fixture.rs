@@ -7,27 +7,42 @@ use exo_abi::version::NOTE_TYPE_ABI_VERSION;
 /// A segment to be.
 #[derive(Clone)]
 pub struct Part {
+    /// Virtual address.
     pub address: u64,
+    /// Physical address.
     pub physical: u64,
+    /// `p_flags`.
     pub flags: u32,
+    /// Bytes in the file.
     pub bytes: Vec<u8>,
+    /// Bytes in memory.
     pub memory_size: u64,
 }
 
 /// An ELF file to be.
 #[derive(Clone)]
 pub struct Elf {
+    /// `e_type`.
     pub kind: u16,
+    /// `e_machine`.
     pub machine: u16,
+    /// `e_entry`.
     pub entry: u64,
+    /// What the ABI note says, if there is one.
     pub abi_version: Option<u32>,
+    /// What the PVH note says, if there is one.
     pub pvh_entry: Option<u32>,
+    /// Has a `PT_INTERP`.
     pub interpreter: bool,
+    /// `PT_LOAD` segments.
     pub parts: Vec<Part>,
 }
 
+/// `PF_R`.
 pub const READ: u32 = 4;
+/// `PF_W`.
 pub const WRITE: u32 = 2;
+/// `PF_X`.
 pub const EXECUTE: u32 = 1;
 
 impl Elf {

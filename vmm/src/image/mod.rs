@@ -1,10 +1,10 @@
 //! What runs: manifests, executables, and the bundle that is made of them.
 
 pub mod bundle;
+pub mod disk;
 pub mod executable;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod home;
 pub mod manifest;
 pub mod size;
-
-#[cfg(test)]
-pub mod fixture;

@@ -4,12 +4,15 @@ pub mod boot;
 pub mod bus;
 pub mod console;
 pub mod ending;
+pub mod environments;
+pub mod host;
 pub mod hypervisor;
 pub mod interrupts;
 pub mod memory_map;
 pub mod ports;
 pub mod processor;
 pub mod registers;
+pub mod statistics;
 
 use std::io::Write;
 use std::sync::Arc;
