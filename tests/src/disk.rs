@@ -64,7 +64,10 @@ pub fn sha256(bytes: &[u8]) -> String {
         })
 }
 
-/// What a machine without `--disk` has on its disk: 16 MiB, each 8 bytes the little-endian number of their position.
+/// What a machine without `--disk` has on its disk: 16 MiB, each little-endian 64-bit word its own offset in bytes.
 pub fn memory_pattern() -> Vec<u8> {
-    (0..(16u64 << 20) / 8).flat_map(u64::to_le_bytes).collect()
+    (0..16u64 << 20)
+        .step_by(8)
+        .flat_map(u64::to_le_bytes)
+        .collect()
 }

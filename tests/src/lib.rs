@@ -9,6 +9,8 @@ pub mod home;
 pub mod host;
 pub mod machine;
 pub mod outcome;
+pub mod path_length;
+pub mod perf;
 pub mod process;
 
 pub use disk::Disk;

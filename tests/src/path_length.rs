@@ -1,0 +1,177 @@
+//! How many ring-0 instructions each kernel path takes, and the committed table of them.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::{Machine, home, perf, process};
+
+/// A path whose length is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Path {
+    /// What it is called in tables.
+    pub name: &'static str,
+    /// Instructions that it was meant to take, where somebody said so.
+    pub goal: Option<u64>,
+    source: Source,
+    /// What the count is divided by: pages, for what is stated per page.
+    parts: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// All before the first instruction of the first libOS.
+    Boot,
+    /// An operation of the program `page-path`.
+    Operation(&'static str),
+}
+
+const fn operation(
+    name: &'static str,
+    operation: &'static str,
+    goal: Option<u64>,
+    parts: u64,
+) -> Path {
+    Path {
+        name,
+        goal,
+        source: Source::Operation(operation),
+        parts,
+    }
+}
+
+/// What is measured, in the order of tables.
+pub const PATHS: &[Path] = &[
+    Path {
+        name: "boot to the first libOS instruction",
+        goal: Some(5000),
+        source: Source::Boot,
+        parts: 1,
+    },
+    operation("null gate", "null", Some(8), 1),
+    operation("exception upcall", "upcall", Some(10), 1),
+    operation("map of 1 page", "map1", Some(150), 1),
+    operation("map of 100 pages, per page", "map100", Some(40), 100),
+    operation(
+        "map of 100 pages in 100 entries, per page",
+        "map100-entries",
+        None,
+        100,
+    ),
+    operation("protect of 1 page", "protect1", None, 1),
+    operation("unmap of 1 page", "unmap1", None, 1),
+    operation("unmap of 100 pages, per page", "unmap100", None, 100),
+    operation("bind of a queue", "bind", None, 1),
+    operation("allocation of a frame", "allocate", None, 1),
+    operation("free of a frame", "free", None, 1),
+];
+
+/// A path and its length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Length {
+    /// Name of the path.
+    pub name: &'static str,
+    /// Goal, if any.
+    pub goal: Option<u64>,
+    /// Ring-0 instructions, times `parts`.
+    pub total: u64,
+    /// Pages that they were for, or 1.
+    pub parts: u64,
+}
+
+impl Length {
+    /// Instructions, or instructions per part, with one decimal place where it is not whole.
+    pub fn text(&self) -> String {
+        match self.total.is_multiple_of(self.parts) {
+            true => (self.total / self.parts).to_string(),
+            false => format!("{:.1}", self.total as f64 / self.parts as f64),
+        }
+    }
+
+    /// Whether the goal is met; also where there is none.
+    pub fn meets_goal(&self) -> bool {
+        self.goal.is_none_or(|goal| self.total <= goal * self.parts)
+    }
+}
+
+/// Measures one path.
+pub fn measure(path: &Path) -> Length {
+    let total = match path.source {
+        Source::Boot => boot(),
+        Source::Operation(operation) => {
+            let counts = [2, 3, 4].map(|count| run(operation, count));
+            let steps = [counts[1] - counts[0], counts[2] - counts[1]];
+            assert_eq!(
+                steps[0], steps[1],
+                "{}: one operation more costs differently each time ({counts:?}), so this is no path length",
+                path.name
+            );
+            steps[0]
+        }
+    };
+    Length {
+        name: path.name,
+        goal: path.goal,
+        total,
+        parts: path.parts,
+    }
+}
+
+/// Ring-0 instructions of a whole run of `page-path OPERATION COUNT`.
+fn run(operation: &str, count: u64) -> u64 {
+    let machine = Machine::new("page-path")
+        .argument(operation)
+        .argument(count.to_string());
+    let (outcome, instructions) = perf::count(&machine);
+    outcome.expect_status(0);
+    instructions
+}
+
+/// Ring-0 instructions of `hello` up to the one that enters its environment.
+fn boot() -> u64 {
+    let (entry, end) = symbol_range("resume_environment");
+    let (outcome, addresses) = perf::trace(&Machine::new("hello"));
+    outcome.expect_status(0);
+    let (_, whole) = perf::count(&Machine::new("hello"));
+    assert_eq!(
+        addresses.len() as u64,
+        whole,
+        "the trace of hello lacks instructions"
+    );
+    let start = addresses
+        .iter()
+        .position(|address| (entry..end).contains(address))
+        .expect("the kernel entered an environment");
+    let inside = addresses[start..]
+        .iter()
+        .take_while(|address| (entry..end).contains(address))
+        .count();
+    (start + inside) as u64
+}
+
+/// Addresses of a function of the kernel and of the one behind it, as `nm` lists them.
+fn symbol_range(name: &str) -> (u64, u64) {
+    let kernel = home::home().join("target/guest/exo-kernel");
+    let listed = process::run(Command::new("nm").arg("--numeric-sort").arg(&kernel));
+    let mut addresses = listed.stdout.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let address = u64::from_str_radix(words.next()?, 16).ok()?;
+        Some((address, words.nth(1)?.to_owned()))
+    });
+    let (start, _) = addresses
+        .find(|(_, symbol)| symbol == name)
+        .unwrap_or_else(|| panic!("{} has no symbol {name}", kernel.display()));
+    let (end, _) = addresses
+        .find(|(address, _)| *address > start)
+        .unwrap_or((u64::MAX, String::new()));
+    (start, end)
+}
+
+/// The committed table: one `name: count` a line, counts as [`Length::text`] writes them.
+pub fn table_file() -> PathBuf {
+    home::home().join("tests/path-lengths.txt")
+}
+
+/// A line of the committed table.
+pub fn table_line(length: &Length) -> String {
+    format!("{}: {}", length.name, length.text())
+}
