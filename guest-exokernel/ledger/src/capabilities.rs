@@ -53,7 +53,8 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Records a capability, after [`Self::check_capability_quota`]. Constant cost. Without a free slot it records nothing.
+    /// Records a capability, after [`Self::check_capability_quota`]. Constant cost. Without a free slot, or for a holder
+    /// that is no environment, it records nothing.
     pub fn add_capability(
         &mut self,
         holder: EnvironmentId,
@@ -62,6 +63,9 @@ impl Ledger<'_> {
         count: u64,
         rights: Rights,
     ) -> Capability {
+        if self.environment(holder).is_err() {
+            return Capability::NONE;
+        }
         let slot = match self.free_capability.checked_sub(1) {
             Some(slot) => slot,
             None => self.fresh_capability,
@@ -113,15 +117,32 @@ impl Ledger<'_> {
         }
     }
 
-    /// Some capability that `holder` has, from slot `from` on: for taking everything back when it ends.
+    /// Some capability that `holder` has, from slot `from` on: for taking everything back when it ends. Its DMA rights go
+    /// first ([`Self::next_of_kind`]): no frame is given back while a device reaches it.
     pub fn next_capability(&self, holder: EnvironmentId, from: u32) -> Option<Capability> {
+        self.next_where(from, |entry| entry.holder == holder)
+    }
+
+    /// Some capability of `kind` that `holder` has, from slot `from` on.
+    pub fn next_of_kind(&self, holder: EnvironmentId, kind: Kind, from: u32) -> Option<Capability> {
+        self.next_where(from, |entry| {
+            entry.holder == holder && entry.kind == kind as u8
+        })
+    }
+
+    /// The first used slot from `from` on that is as `wanted`.
+    fn next_where(
+        &self,
+        from: u32,
+        wanted: impl Fn(&CapabilityEntry) -> bool,
+    ) -> Option<Capability> {
         let fresh = self.fresh_capability as usize;
         let used = self.tables.capabilities.get(from as usize..fresh)?;
-        let offset = used.iter().position(|entry| entry.holder == holder)?;
-        let entry = used.get(offset)?;
-        Some(Capability::new(
-            from.saturating_add(u32::try_from(offset).ok()?),
-            entry.generation,
-        ))
+        let (offset, entry) = used
+            .iter()
+            .enumerate()
+            .find(|(_, entry)| entry.holder != EnvironmentId::NOBODY && wanted(entry))?;
+        let slot = from.saturating_add(u32::try_from(offset).ok()?);
+        Some(Capability::new(slot, entry.generation))
     }
 }

@@ -5,9 +5,23 @@ use exo_abi::frame::BlockState;
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::Ledger;
+use crate::memory::block_of;
+
+/// Cuts frames `first..first + count` at block boundaries: start and end of each piece.
+fn pieces(first: u64, count: u64) -> impl Iterator<Item = (u64, u64)> {
+    let end = first.saturating_add(count);
+    let mut start = first;
+    core::iter::from_fn(move || {
+        let boundary = (start >> BLOCK_ORDER).saturating_add(1) << BLOCK_ORDER;
+        let piece = (start, boundary.min(end));
+        start = piece.1;
+        (piece.0 < end).then_some(piece)
+    })
+}
 
 impl Ledger<'_> {
-    /// Whether `holder` may put these frames into its domain with `rights`.
+    /// Whether `holder` may put these frames into its domain with `rights`. Order of checks: rights, capability, its kind,
+    /// its rights, count, range, quotas, counters.
     pub fn check_dma_map(
         &self,
         holder: EnvironmentId,
@@ -16,17 +30,16 @@ impl Ledger<'_> {
         count: u64,
         rights: Rights,
     ) -> Result<(), Error> {
-        if rights == Rights::NONE || rights.contains(Rights::EXECUTE) {
+        if rights == Rights::NONE || !Rights::READ_WRITE.contains(rights) {
             return Err(Error::BadArgument);
         }
-        let write = Rights(rights.0 & Rights::WRITE.0);
-        self.check_dma_frames(holder, capability, first, count, write)?;
+        self.check_dma_frames(holder, capability, first, count, rights)?;
         let environment = self.environment(holder)?;
         if environment.dma_mappings >= environment.dma_mappings_quota {
-            Err(Error::Quota)
-        } else {
-            Ok(())
+            return Err(Error::Quota);
         }
+        self.check_capability_quota(holder)?;
+        self.check_dma_counts(first, count)
     }
 
     fn check_dma_frames(
@@ -44,7 +57,7 @@ impl Ledger<'_> {
         ) {
             return Err(Error::WrongKind);
         }
-        if u32::from(entry.rights) & rights.0 != rights.0 {
+        if !Rights(u32::from(entry.rights)).contains(rights) {
             return Err(Error::NotPermitted);
         }
         if count == 0 {
@@ -61,6 +74,28 @@ impl Ledger<'_> {
         }
     }
 
+    /// The counters of DMA mappings must not wrap: a frame that counts as out of every domain can be given back.
+    fn check_dma_counts(&self, first: u64, count: u64) -> Result<(), Error> {
+        for (start, end) in pieces(first, count) {
+            let block = self.tables.blocks.get(block_of(start));
+            let block = block.ok_or(Error::OutOfRange)?;
+            let room = if block.state == BlockState::Whole as u8 {
+                u64::from(block.dma.abs_diff(u32::MAX)) >= end.saturating_sub(start)
+            } else {
+                self.tables
+                    .frames
+                    .get(start as usize..end as usize)
+                    .ok_or(Error::OutOfRange)?
+                    .iter()
+                    .all(|frame| frame.dma != u16::MAX)
+            };
+            if !room {
+                return Err(Error::Quota);
+            }
+        }
+        Ok(())
+    }
+
     /// Records frames as in the holder's domain, after [`Self::check_dma_map`].
     pub fn commit_dma_map(
         &mut self,
@@ -69,7 +104,7 @@ impl Ledger<'_> {
         count: u64,
         rights: Rights,
     ) -> Capability {
-        self.change_dma(first, count, |old, change| old.saturating_add(change));
+        self.change_dma(holder, first, count, u32::saturating_add);
         if let Some(environment) = self.environment_mut(holder) {
             environment.dma_mappings = environment.dma_mappings.saturating_add(1);
         }
@@ -78,36 +113,42 @@ impl Ledger<'_> {
 
     /// Records frames as out of it.
     pub(crate) fn remove_dma(&mut self, holder: EnvironmentId, first: u64, count: u64) {
-        self.change_dma(first, count, |old, change| old.saturating_sub(change));
+        self.change_dma(holder, first, count, u32::saturating_sub);
         if let Some(environment) = self.environment_mut(holder) {
             environment.dma_mappings = environment.dma_mappings.saturating_sub(1);
         }
     }
 
-    /// Whole blocks change once per block, not once per frame.
-    fn change_dma(&mut self, first: u64, count: u64, change: impl Fn(u32, u32) -> u32) {
-        let end = first.saturating_add(count);
-        let mut frame = first;
-        while frame < end {
-            let block_end = ((frame >> BLOCK_ORDER).saturating_add(1)) << BLOCK_ORDER;
-            let next = block_end.min(end);
-            let here = next.saturating_sub(frame) as u32;
-            let Some(block) = self.tables.blocks.get_mut((frame >> BLOCK_ORDER) as usize) else {
+    /// Whole blocks change once per block, not once per frame. What is not the holder's is left alone: a DMA right that
+    /// outlived its frames must not lower the counts of who has them next.
+    fn change_dma(
+        &mut self,
+        holder: EnvironmentId,
+        first: u64,
+        count: u64,
+        change: impl Fn(u32, u32) -> u32,
+    ) {
+        for (start, end) in pieces(first, count) {
+            let Some(block) = self.tables.blocks.get_mut(block_of(start)) else {
                 return;
             };
             if block.state == BlockState::Whole as u8 {
-                block.dma = change(block.dma, here);
-            } else {
-                for entry in self
-                    .tables
-                    .frames
-                    .get_mut(frame as usize..next as usize)
-                    .unwrap_or_default()
-                {
-                    entry.dma = change(u32::from(entry.dma), 1) as u16;
+                if block.owner == holder {
+                    block.dma = change(block.dma, end.saturating_sub(start) as u32);
                 }
+                continue;
             }
-            frame = next;
+            for entry in self
+                .tables
+                .frames
+                .get_mut(start as usize..end as usize)
+                .unwrap_or_default()
+                .iter_mut()
+                .filter(|entry| entry.owner == holder)
+            {
+                let dma = change(u32::from(entry.dma), 1);
+                entry.dma = u16::try_from(dma).unwrap_or(u16::MAX);
+            }
         }
     }
 }

@@ -40,7 +40,17 @@ impl Ledger<'_> {
             .get_mut(Self::environment_index(id)?)
     }
 
-    /// Starts the record of an environment.
+    /// Whether an environment has started and not ended.
+    fn is_alive(&self, id: EnvironmentId) -> bool {
+        self.environment(id).is_ok_and(|entry| {
+            matches!(
+                State::from_number(entry.state),
+                Some(State::Runnable | State::Waiting)
+            )
+        })
+    }
+
+    /// Starts the record of an environment. One that is alive is left as it is.
     pub fn add_environment(
         &mut self,
         id: EnvironmentId,
@@ -48,11 +58,16 @@ impl Ledger<'_> {
         vcpu: u32,
         quotas: Quotas,
     ) {
+        if self.is_alive(id) {
+            return;
+        }
         let Some(entry) = self.environment_mut(id) else {
             return;
         };
         entry.name = *name;
         entry.state = State::Runnable as u32;
+        entry.abort_reason = AbortReason::None as u32;
+        entry.exit_status = 0;
         entry.vcpu = vcpu;
         entry.frames_quota = quotas.frames;
         entry.tables_quota = quotas.tables;
@@ -62,15 +77,22 @@ impl Ledger<'_> {
             self.tables.summary.environments_alive.saturating_add(1);
     }
 
-    /// Changes between running and waiting.
+    /// Changes between running and waiting. What has ended stays so: an event that comes late wakes nobody.
     pub fn set_state(&mut self, id: EnvironmentId, state: State) {
-        if let Some(entry) = self.environment_mut(id) {
+        let wanted = matches!(state, State::Runnable | State::Waiting);
+        if wanted
+            && self.is_alive(id)
+            && let Some(entry) = self.environment_mut(id)
+        {
             entry.state = state as u32;
         }
     }
 
-    /// Records that an environment ended by itself.
+    /// Records that an environment ended by itself. The first end counts.
     pub fn record_exit(&mut self, id: EnvironmentId, status: u64) {
+        if !self.is_alive(id) {
+            return;
+        }
         if let Some(entry) = self.environment_mut(id) {
             entry.state = State::Exited as u32;
             entry.exit_status = status;
@@ -81,6 +103,9 @@ impl Ledger<'_> {
 
     /// Records that the kernel ended an environment, and at which fault: `[vector, error code, instruction, address]`.
     pub fn record_abort(&mut self, id: EnvironmentId, reason: AbortReason, fault: [u64; 4]) {
+        if !self.is_alive(id) {
+            return;
+        }
         if let Some(entry) = self.environment_mut(id) {
             entry.state = State::Aborted as u32;
             entry.abort_reason = reason as u32;
@@ -120,10 +145,29 @@ impl Ledger<'_> {
         }
     }
 
+    /// Says how many page-table frames the pool has, once, before the first is charged.
+    pub fn set_table_pool(&mut self, count: u64) {
+        self.table_pool = count;
+        self.tables.summary.free_tables = count;
+    }
+
     /// Charges one page-table frame.
     pub fn add_table(&mut self, id: EnvironmentId) {
         if let Some(entry) = self.environment_mut(id) {
             entry.tables = entry.tables.saturating_add(1);
+            let free = &mut self.tables.summary.free_tables;
+            *free = free.saturating_sub(1);
+        }
+    }
+
+    /// Takes the charge of one page-table frame back.
+    pub fn remove_table(&mut self, id: EnvironmentId) {
+        if let Some(entry) = self.environment_mut(id)
+            && let Some(left) = entry.tables.checked_sub(1)
+        {
+            entry.tables = left;
+            let free = &mut self.tables.summary.free_tables;
+            *free = free.saturating_add(1);
         }
     }
 }

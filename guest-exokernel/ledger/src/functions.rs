@@ -46,9 +46,11 @@ impl Ledger<'_> {
         }
     }
 
-    /// The function is nobody's, and not bound.
-    pub(crate) fn release_function(&mut self, index: u32) {
-        if let Some(entry) = self.tables.functions.get_mut(index as usize) {
+    /// The function is nobody's, and not bound, unless it is somebody else's by now.
+    pub(crate) fn release_function(&mut self, index: u32, holder: EnvironmentId) {
+        if let Some(entry) = self.tables.functions.get_mut(index as usize)
+            && entry.owner == holder
+        {
             entry.owner = EnvironmentId::NOBODY;
             entry.bound = 0;
             entry.mappings = 0;

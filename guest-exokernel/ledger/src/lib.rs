@@ -20,6 +20,7 @@ mod environments;
 mod functions;
 mod mappings;
 mod memory;
+mod search;
 
 pub use audit::Inconsistency;
 pub use environments::Quotas;
@@ -50,7 +51,7 @@ pub struct Tables<'t> {
 /// The tables and where to look first in them.
 pub struct Ledger<'t> {
     tables: Tables<'t>,
-    /// Frame numbers that are memory. Two ranges: below and above the device hole.
+    /// Frame numbers that are memory, in whole blocks. Two ranges: below and above the device hole.
     memory: [FrameRange; 2],
     /// Slot of a freed capability plus one, 0: none. Freed slots are used before fresh ones.
     free_capability: u32,
@@ -60,11 +61,19 @@ pub struct Ledger<'t> {
     block_cursor: u64,
     /// Where the search for free frames in a split block starts.
     frame_cursor: u64,
+    /// Page-table frames that the pool had at the start.
+    table_pool: u64,
 }
 
 impl<'t> Ledger<'t> {
-    /// Takes zeroed tables; `kernel_frames` from frame 0 on are the kernel's. Cost: one entry per block of the kernel.
+    /// Takes zeroed tables; `kernel_frames` from frame 0 on are the kernel's. Of `memory`, whole blocks count. Cost: one
+    /// entry per block of the kernel.
     pub fn new(tables: Tables<'t>, memory: [FrameRange; 2], kernel_frames: u64) -> Self {
+        let blocks = tables
+            .blocks
+            .len()
+            .min(tables.frames.len() >> exo_abi::address::BLOCK_ORDER);
+        let memory = memory.map(|range| range.whole_blocks(blocks));
         let mut ledger = Self {
             tables,
             memory,
@@ -72,6 +81,7 @@ impl<'t> Ledger<'t> {
             fresh_capability: 0,
             block_cursor: 0,
             frame_cursor: 0,
+            table_pool: 0,
         };
         ledger.reserve_for_kernel(kernel_frames);
         ledger

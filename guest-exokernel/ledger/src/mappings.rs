@@ -28,6 +28,7 @@ fn lies_in(first: u64, count: u64, (start, length): (u64, u64)) -> bool {
 
 impl Ledger<'_> {
     /// Whether `holder` may map `count` pages from frame `first` on with `rights`. The answer says whether they are device pages.
+    /// Order of checks: capability, kind, rights, count, then function state and range, or range and counters.
     pub fn check_mapping(
         &self,
         holder: EnvironmentId,
@@ -41,8 +42,13 @@ impl Ledger<'_> {
             Some(kind @ (Kind::Frames | Kind::Blocks | Kind::Function)) => kind,
             Some(Kind::Ports | Kind::Dma) | None => return Err(Error::WrongKind),
         };
-        if rights.contains(Rights::WRITE) && entry.rights & Rights::WRITE.0 as u8 == 0 {
+        // A mapping is readable in any case, and whoever may read may execute: see `Rights::EXECUTE`.
+        let needed = Rights((rights.0 & Rights::WRITE.0) | Rights::READ.0);
+        if !Rights(u32::from(entry.rights)).contains(needed) {
             return Err(Error::NotPermitted);
+        }
+        if count == 0 {
+            return Err(Error::BadCount);
         }
         if kind == Kind::Function {
             self.check_function_pages(&entry, first, count, rights)?;
@@ -120,7 +126,7 @@ impl Ledger<'_> {
         if block.state == BlockState::Whole as u8 {
             block.mappings = change(block.mappings);
         } else if let Some(entry) = self.tables.frames.get_mut(frame as usize) {
-            entry.mappings = change(u32::from(entry.mappings)) as u16;
+            entry.mappings = u16::try_from(change(u32::from(entry.mappings))).unwrap_or(u16::MAX);
         }
     }
 
@@ -195,7 +201,7 @@ impl Ledger<'_> {
                     },
                 );
             }
-            Some(Kind::Function) => self.release_function(entry.first as u32),
+            Some(Kind::Function) => self.release_function(entry.first as u32, holder),
             Some(Kind::Dma) => self.remove_dma(holder, entry.first, entry.count),
             Some(Kind::Ports) | None => {}
         }

@@ -17,6 +17,17 @@ pub struct FrameRange {
 }
 
 impl FrameRange {
+    /// The whole blocks inside, of a machine with `blocks` blocks: memory is owned in blocks, so that a part of one at
+    /// either end is nobody's to have.
+    pub(crate) fn whole_blocks(self, blocks: usize) -> Self {
+        let start = self.start.div_ceil(BLOCK_FRAMES);
+        let end = (self.end >> BLOCK_ORDER).min(blocks as u64);
+        Self {
+            start: start.min(end) << BLOCK_ORDER,
+            end: end << BLOCK_ORDER,
+        }
+    }
+
     /// Whether `count` frames from `first` on lie inside.
     pub fn contains(self, first: u64, count: u64) -> bool {
         first >= self.start && first.checked_add(count).is_some_and(|end| end <= self.end)
@@ -35,7 +46,7 @@ pub struct Allocation {
 }
 
 /// Index of the block of a frame.
-fn block_of(frame: u64) -> usize {
+pub(crate) fn block_of(frame: u64) -> usize {
     (frame >> BLOCK_ORDER) as usize
 }
 
@@ -51,14 +62,12 @@ impl Ledger<'_> {
             };
         }
         self.block_cursor = count as u64;
-        let memory: u64 = self
-            .memory
-            .iter()
-            .map(|range| {
-                (range.end >> BLOCK_ORDER).saturating_sub(range.start.div_ceil(BLOCK_FRAMES))
-            })
-            .sum();
-        self.tables.summary.free_blocks = memory.saturating_sub(count as u64);
+        for range in self.memory {
+            let start = range.start.max((count as u64) << BLOCK_ORDER);
+            let blocks = range.end.saturating_sub(start) >> BLOCK_ORDER;
+            self.tables.summary.free_blocks =
+                self.tables.summary.free_blocks.saturating_add(blocks);
+        }
     }
 
     /// Whether these frame numbers are memory of this machine.
@@ -162,6 +171,20 @@ impl Ledger<'_> {
         Ok(self.commit_allocation(holder, allocation))
     }
 
+    /// Keeps frames of free memory for the kernel, charged to nobody: what it still reads of the bundle. Linear in `count`.
+    pub fn keep_frames(&mut self, first: u64, count: u64) -> Result<(), Error> {
+        if count == 0 {
+            return Err(Error::BadCount);
+        }
+        let allocation = Allocation {
+            kind: Kind::Frames,
+            first: self.check_named(Kind::Frames, first, count)?,
+            count,
+        };
+        self.take(EnvironmentId::KERNEL, allocation);
+        Ok(())
+    }
+
     /// Whether `holder` may have `count` more frames.
     pub fn check_frames_quota(&self, holder: EnvironmentId, count: u64) -> Result<(), Error> {
         let environment = self.environment(holder)?;
@@ -169,99 +192,6 @@ impl Ledger<'_> {
             Some(sum) if sum <= u64::from(environment.frames_quota) => Ok(()),
             _ => Err(Error::Quota),
         }
-    }
-
-    /// Checks frames that were asked for by name: memory, then free.
-    fn check_named(&self, kind: Kind, first: u64, frames: u64) -> Result<u64, Error> {
-        if !self.is_memory(first, frames) {
-            return Err(Error::OutOfRange);
-        }
-        let free = if kind == Kind::Blocks {
-            self.are_blocks_free(first, frames)
-        } else {
-            self.are_frames_free(first, frames)
-        };
-        if free { Ok(first) } else { Err(Error::Taken) }
-    }
-
-    /// Whether the blocks of these frames are all free.
-    fn are_blocks_free(&self, first: u64, frames: u64) -> bool {
-        let start = block_of(first);
-        let Some(end) = start.checked_add((frames >> BLOCK_ORDER) as usize) else {
-            return false;
-        };
-        self.tables.blocks.get(start..end).is_some_and(|blocks| {
-            blocks
-                .iter()
-                .all(|block| block.state == BlockState::Free as u8)
-        })
-    }
-
-    /// Whether these frames are all free, in free or split blocks.
-    fn are_frames_free(&self, first: u64, count: u64) -> bool {
-        (first..first.saturating_add(count)).all(|frame| {
-            self.tables
-                .blocks
-                .get(block_of(frame))
-                .is_some_and(|block| block.state != BlockState::Whole as u8)
-                && self
-                    .tables
-                    .frames
-                    .get(frame as usize)
-                    .is_some_and(|entry| entry.owner == EnvironmentId::NOBODY)
-        })
-    }
-
-    /// First frame of `count` free neighbouring blocks, searched from the cursor on and once around.
-    fn find_blocks(&self, count: u64) -> Result<u64, Error> {
-        let total = self.tables.blocks.len() as u64;
-        let starts = (self.block_cursor..total).chain(0..self.block_cursor.min(total));
-        let frames = count.checked_mul(BLOCK_FRAMES).ok_or(Error::BadCount)?;
-        for block in starts {
-            let first = block << BLOCK_ORDER;
-            if self.are_blocks_free(first, frames) && self.is_memory(first, frames) {
-                return Ok(first);
-            }
-        }
-        Err(Error::Exhausted)
-    }
-
-    /// First of `count` free neighbouring frames of one block: where the cursor is, else in any split block, else in a free block.
-    fn find_frames(&self, count: u64) -> Result<u64, Error> {
-        if let Some(first) =
-            self.find_in_block(block_of(self.frame_cursor) as u64, self.frame_cursor, count)
-        {
-            return Ok(first);
-        }
-        for (index, block) in self.tables.blocks.iter().enumerate() {
-            let room = BLOCK_FRAMES.saturating_sub(u64::from(block.used));
-            if block.state == BlockState::Split as u8
-                && room >= count
-                && let Some(first) = self.find_in_block(index as u64, 0, count)
-            {
-                return Ok(first);
-            }
-        }
-        self.find_blocks(1)
-    }
-
-    /// First of `count` free neighbouring frames in split block `block`, not before frame `from`.
-    fn find_in_block(&self, block: u64, from: u64, count: u64) -> Option<u64> {
-        if self.tables.blocks.get(block as usize)?.state != BlockState::Split as u8 {
-            return None;
-        }
-        let start = (block << BLOCK_ORDER).max(from);
-        let end = block.checked_add(1)? << BLOCK_ORDER;
-        let mut run = 0u64;
-        for frame in start..end {
-            let free = self.tables.frames.get(frame as usize)?.owner == EnvironmentId::NOBODY;
-            run = if free { run.saturating_add(1) } else { 0 };
-            if run == count {
-                let first = frame.checked_add(1)?.checked_sub(count)?;
-                return self.is_memory(first, count).then_some(first);
-            }
-        }
-        None
     }
 
     /// Writes the owner of frames that are free.

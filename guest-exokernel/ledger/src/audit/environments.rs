@@ -1,0 +1,68 @@
+//! Environments: what each has, recounted, and its quotas.
+
+use exo_abi::address::{BLOCK_FRAMES, BLOCK_ORDER};
+use exo_abi::environment::State;
+use exo_abi::frame::BlockState;
+use exo_abi::{EnvironmentId, Kind};
+
+use super::Inconsistency;
+use crate::Ledger;
+
+impl Ledger<'_> {
+    /// Frames of `id`, from the block and frame tables.
+    fn count_frames(&self, id: EnvironmentId) -> u64 {
+        let mut frames = 0u64;
+        for (index, block) in self.tables.blocks.iter().enumerate() {
+            let here = if block.state == BlockState::Split as u8 {
+                self.frames_of_block((index as u64) << BLOCK_ORDER)
+                    .iter()
+                    .filter(|frame| frame.owner == id)
+                    .count() as u64
+            } else if block.owner == id {
+                BLOCK_FRAMES
+            } else {
+                0
+            };
+            frames = frames.saturating_add(here);
+        }
+        frames
+    }
+
+    /// Checks the record of every environment, and what the summary says of all.
+    pub(super) fn audit_environments(&self) -> Result<(), Inconsistency> {
+        let (mut held_by_all, mut alive, mut tables) = (0u64, 0u64, 0u64);
+        for (index, entry) in self.tables.environments.iter().enumerate() {
+            let id = EnvironmentId((index as u16).saturating_add(1));
+            let held = self.used_slots().filter(|(_, slot)| slot.holder == id);
+            let dma = held
+                .clone()
+                .filter(|(_, slot)| slot.kind == Kind::Dma as u8)
+                .count() as u64;
+            let held = held.count() as u64;
+            let consistent = self.count_frames(id) == u64::from(entry.frames)
+                && held == u64::from(entry.capabilities)
+                && dma == u64::from(entry.dma_mappings)
+                && entry.frames <= entry.frames_quota
+                && entry.tables <= entry.tables_quota
+                && entry.capabilities <= entry.capabilities_quota
+                && entry.dma_mappings <= entry.dma_mappings_quota;
+            let state = State::from_number(entry.state);
+            let Some(state) = state.filter(|_| consistent) else {
+                return Err(Inconsistency::EnvironmentCount(id.0));
+            };
+            held_by_all = held_by_all.saturating_add(held);
+            tables = tables.saturating_add(u64::from(entry.tables));
+            let counts = matches!(state, State::Runnable | State::Waiting);
+            alive = alive.saturating_add(u64::from(counts));
+        }
+        let summary = &self.tables.summary;
+        if summary.capabilities_used == held_by_all
+            && summary.environments_alive == alive
+            && summary.free_tables.checked_add(tables) == Some(self.table_pool)
+        {
+            Ok(())
+        } else {
+            Err(Inconsistency::Summary)
+        }
+    }
+}

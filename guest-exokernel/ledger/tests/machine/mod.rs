@@ -1,0 +1,226 @@
+//! A small machine for tests of the ledger: tables on the heap, and a copy of them to compare with.
+
+use exo_abi::capability::CapabilityEntry;
+use exo_abi::environment::EnvironmentEntry;
+use exo_abi::frame::{BlockEntry, FrameEntry};
+use exo_abi::function::{FunctionEntry, FunctionRecord};
+use exo_abi::layout::Summary;
+use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
+use exo_ledger::{FrameRange, Ledger, Quotas, Tables};
+
+/// Blocks of the machine. Block 0 is the kernel's, block 4 a hole, and the last half block is in no table.
+pub const BLOCKS: u64 = 7;
+/// Block that is no memory.
+pub const HOLE: u64 = 4;
+/// Frames in a block.
+pub const BLOCK: u64 = 512;
+/// Capability slots: fewer than the quotas allow together.
+pub const SLOTS: usize = 20;
+/// Functions; 0 is the kernel's.
+pub const FUNCTIONS: u32 = 3;
+/// Environments.
+pub const ENVIRONMENTS: u16 = 3;
+/// Page-table frames.
+pub const TABLE_POOL: u64 = 8;
+/// The environments.
+pub const ONE: EnvironmentId = EnvironmentId(1);
+/// The second.
+pub const TWO: EnvironmentId = EnvironmentId(2);
+/// The third.
+pub const THREE: EnvironmentId = EnvironmentId(3);
+
+/// What each environment may have.
+pub const QUOTAS: Quotas = Quotas {
+    frames: 1800,
+    tables: 4,
+    capabilities: 9,
+    dma_mappings: 4,
+};
+
+/// All exported tables at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    summary: Summary,
+    environments: Vec<EnvironmentEntry>,
+    functions: Vec<FunctionEntry>,
+    capabilities: Vec<CapabilityEntry>,
+    blocks: Vec<BlockEntry>,
+    frames: Vec<FrameEntry>,
+}
+
+/// Copies the tables.
+pub fn snapshot(ledger: &Ledger) -> Snapshot {
+    let tables = ledger.tables();
+    Snapshot {
+        summary: *tables.summary,
+        environments: tables.environments.to_vec(),
+        functions: tables.functions.to_vec(),
+        capabilities: tables.capabilities.to_vec(),
+        blocks: tables.blocks.to_vec(),
+        frames: tables.frames.to_vec(),
+    }
+}
+
+fn absent() -> EnvironmentEntry {
+    EnvironmentEntry {
+        name: [0; 32],
+        state: 0,
+        abort_reason: 0,
+        exit_status: 0,
+        abort_vector: 0,
+        abort_error_code: 0,
+        abort_instruction: 0,
+        abort_address: 0,
+        vcpu: 0,
+        frames: 0,
+        frames_quota: 0,
+        tables: 0,
+        tables_quota: 0,
+        capabilities: 0,
+        capabilities_quota: 0,
+        dma_mappings: 0,
+        dma_mappings_quota: 0,
+        reserved: 0,
+        calls: [0; exo_abi::call::CALL_COUNT],
+        interrupts: 0,
+    }
+}
+
+/// A ledger over zeroed tables. They are leaked: a test ends soon.
+pub fn bare(blocks: u64, slots: usize, memory: [FrameRange; 2], kernel: u64) -> Ledger<'static> {
+    let tables = Tables {
+        summary: Box::leak(Box::default()),
+        environments: vec![absent(); ENVIRONMENTS as usize].leak(),
+        functions: vec![FunctionEntry::default(); FUNCTIONS as usize].leak(),
+        capabilities: vec![CapabilityEntry::default(); slots].leak(),
+        blocks: vec![BlockEntry::default(); blocks as usize].leak(),
+        frames: vec![FrameEntry::default(); (blocks * BLOCK + BLOCK / 2) as usize].leak(),
+    };
+    let mut ledger = Ledger::new(tables, memory, kernel);
+    ledger.set_table_pool(TABLE_POOL);
+    ledger
+}
+
+/// Function `index` of the machine: two queues, BARs in the device hole.
+pub fn record(index: u32) -> FunctionRecord {
+    let base = 0xd000_0000 + u64::from(index) * 0x10_0000;
+    FunctionRecord {
+        address: index << 3,
+        device_type: 2,
+        registers: base,
+        doorbells: base + 0x1_0000,
+        msix: base + 0x2_0000,
+        configuration: base + 0x3_0000,
+        queues: 2,
+        vectors: 3,
+    }
+}
+
+/// First register page of function `index`, as a page number.
+pub fn registers(index: u32) -> u64 {
+    record(index).registers >> 12
+}
+
+/// First doorbell page of function `index`, as a page number.
+pub fn doorbells(index: u32) -> u64 {
+    record(index).doorbells >> 12
+}
+
+/// The machine of most tests: three environments with [`QUOTAS`], functions that are the kernel's.
+pub fn machine() -> Ledger<'static> {
+    let memory = [
+        FrameRange {
+            start: 0,
+            end: HOLE * BLOCK,
+        },
+        FrameRange {
+            start: (HOLE + 1) * BLOCK,
+            end: BLOCKS * BLOCK + BLOCK / 2,
+        },
+    ];
+    let mut ledger = bare(BLOCKS, SLOTS, memory, 300);
+    for id in 1..=ENVIRONMENTS {
+        ledger.add_environment(EnvironmentId(id), &[b'e'; 32], 0, QUOTAS);
+    }
+    for index in 0..FUNCTIONS {
+        ledger.add_function(index, record(index), EnvironmentId::KERNEL);
+    }
+    ledger
+}
+
+/// What the kernel does for `frame_allocate`.
+pub fn allocate(
+    ledger: &mut Ledger,
+    holder: EnvironmentId,
+    first: u64,
+    count: u64,
+    order: u64,
+) -> Result<Capability, Error> {
+    let allocation = ledger.plan_allocation(holder, first, count, order)?;
+    Ok(ledger.commit_allocation(holder, allocation))
+}
+
+/// What the kernel does for `capability_free`.
+pub fn free(
+    ledger: &mut Ledger,
+    holder: EnvironmentId,
+    capability: Capability,
+) -> Result<(), Error> {
+    ledger.check_free(holder, capability)?;
+    ledger.commit_free(holder, capability);
+    Ok(())
+}
+
+/// What the kernel does for `dma_map`.
+pub fn map_dma(
+    ledger: &mut Ledger,
+    holder: EnvironmentId,
+    capability: Capability,
+    (first, count): (u64, u64),
+    rights: Rights,
+) -> Result<Capability, Error> {
+    ledger.check_dma_map(holder, capability, first, count, rights)?;
+    Ok(ledger.commit_dma_map(holder, first, count, rights))
+}
+
+/// What the kernel does for one entry of `page_map`, page tables aside.
+pub fn map(
+    ledger: &mut Ledger,
+    holder: EnvironmentId,
+    capability: Capability,
+    (first, count): (u64, u64),
+    rights: Rights,
+) -> Result<Kind, Error> {
+    let kind = ledger.check_mapping(holder, capability, first, count, rights)?;
+    for page in first..first + count {
+        match kind {
+            Kind::Function => ledger.add_device_mapping(page),
+            _ => ledger.add_mapping(page),
+        }
+    }
+    Ok(kind)
+}
+
+/// What the kernel does at boot with a function of the manifest.
+pub fn give_function(ledger: &mut Ledger, index: u32, holder: EnvironmentId) -> Capability {
+    ledger.give_function(index, holder);
+    ledger.add_capability(
+        holder,
+        Kind::Function,
+        u64::from(index),
+        1,
+        Rights::READ_WRITE,
+    )
+}
+
+/// What the kernel does when an environment ends: DMA rights first, then all the rest.
+pub fn take_everything_back(ledger: &mut Ledger, holder: EnvironmentId) {
+    while let Some(capability) = ledger.next_of_kind(holder, Kind::Dma, 0) {
+        ledger.commit_free(holder, capability);
+    }
+    let mut slot = 0;
+    while let Some(capability) = ledger.next_capability(holder, slot) {
+        slot = capability.slot();
+        ledger.commit_free(holder, capability);
+    }
+}

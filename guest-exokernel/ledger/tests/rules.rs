@@ -1,0 +1,15 @@
+//! Each rule of the ledger, and each error that it can answer.
+
+#[allow(dead_code)]
+mod machine;
+
+mod rules {
+    mod allocation;
+    mod boot;
+    mod capabilities;
+    mod dma;
+    mod environments;
+    mod freeing;
+    mod functions;
+    mod mappings;
+}

@@ -1,0 +1,125 @@
+//! Device functions: given, bound, mapped, released.
+
+use exo_abi::function::REGISTER_PAGES;
+use exo_abi::{EnvironmentId, Error, Kind, Rights};
+
+use crate::machine::*;
+
+#[test]
+fn a_function_is_bound_once_until_it_is_freed() {
+    let mut ledger = machine();
+    let word = give_function(&mut ledger, 1, ONE);
+    assert_eq!(ledger.check_bind(1), Ok(record(1)));
+    ledger.commit_bind(1);
+    ledger.audit().unwrap();
+    assert_eq!(ledger.check_bind(1), Err(Error::BadState));
+    assert!(ledger.check_bind(2).is_ok());
+    free(&mut ledger, ONE, word).unwrap();
+    assert_eq!(ledger.function(1).unwrap().owner, EnvironmentId::NOBODY);
+    assert_eq!(ledger.function(1).unwrap().bound, 0);
+    ledger.audit().unwrap();
+}
+
+#[test]
+fn functions_beyond_the_table_are_refused() {
+    let mut ledger = machine();
+    let before = snapshot(&ledger);
+    assert_eq!(ledger.function(FUNCTIONS), Err(Error::OutOfRange));
+    assert_eq!(ledger.check_bind(u32::MAX), Err(Error::OutOfRange));
+    ledger.commit_bind(FUNCTIONS);
+    ledger.give_function(FUNCTIONS, ONE);
+    ledger.add_function(FUNCTIONS, record(0), ONE);
+    assert_eq!(snapshot(&ledger), before);
+}
+
+#[test]
+fn pages_are_refused_before_binding_then_if_executable_then_by_range() {
+    let mut ledger = machine();
+    let word = give_function(&mut ledger, 1, ONE);
+    let answer = map(&mut ledger, ONE, word, (0, 1), Rights::ALL);
+    assert_eq!(answer, Err(Error::BadState));
+    ledger.commit_bind(1);
+    let answer = map(&mut ledger, ONE, word, (0, 1), Rights::ALL);
+    assert_eq!(answer, Err(Error::NotPermitted));
+    let (registers_1, doorbells_1) = (registers(1), doorbells(1));
+    let outside = [
+        (0, 1),
+        (registers_1 - 1, 1),
+        (registers_1, REGISTER_PAGES + 1),
+        (registers_1 + REGISTER_PAGES, 1),
+        (registers_1 + 1, u64::MAX),
+        (doorbells_1, 3),
+        (doorbells_1 + 2, 1),
+        (record(1).msix >> 12, 1),
+        (record(1).configuration >> 12, 1),
+        (registers(2), 1),
+        (doorbells(2), 1),
+        (BLOCK, 1),
+    ];
+    let before = snapshot(&ledger);
+    for pages in outside {
+        let answer = map(&mut ledger, ONE, word, pages, Rights::READ_WRITE);
+        assert_eq!(answer, Err(Error::OutOfRange), "{pages:?}");
+    }
+    let answer = map(&mut ledger, ONE, word, (registers_1, 0), Rights::READ);
+    assert_eq!(answer, Err(Error::BadCount));
+    assert_eq!(snapshot(&ledger), before);
+}
+
+#[test]
+fn a_mapped_function_is_not_freed() {
+    let mut ledger = machine();
+    let word = give_function(&mut ledger, 1, ONE);
+    ledger.commit_bind(1);
+    for pages in [(registers(1), REGISTER_PAGES), (doorbells(1), 2)] {
+        let kind = map(&mut ledger, ONE, word, pages, Rights::READ_WRITE);
+        assert_eq!(kind, Ok(Kind::Function));
+    }
+    assert_eq!(ledger.function(1).unwrap().mappings, 6);
+    assert_eq!(ledger.function(2).unwrap().mappings, 0);
+    ledger.audit().unwrap();
+    for page in (registers(1)..registers(1) + REGISTER_PAGES).chain([doorbells(1)]) {
+        ledger.remove_device_mapping(page);
+    }
+    assert_eq!(free(&mut ledger, ONE, word), Err(Error::InUse));
+    ledger.remove_device_mapping(doorbells(1) + 1);
+    free(&mut ledger, ONE, word).unwrap();
+    ledger.audit().unwrap();
+}
+
+#[test]
+fn mappings_of_other_pages_are_not_counted_for_a_function() {
+    let mut ledger = machine();
+    let before = snapshot(&ledger);
+    ledger.add_device_mapping(record(1).msix >> 12);
+    ledger.add_device_mapping(u64::MAX);
+    ledger.remove_device_mapping(registers(1));
+    assert_eq!(snapshot(&ledger), before);
+}
+
+#[test]
+fn freeing_an_old_capability_takes_no_function_from_its_new_owner() {
+    let mut ledger = machine();
+    let old = give_function(&mut ledger, 1, ONE);
+    ledger.give_function(1, TWO);
+    ledger.commit_bind(1);
+    ledger.commit_free(ONE, old);
+    assert_eq!(ledger.function(1).unwrap().owner, TWO);
+    assert_eq!(ledger.function(1).unwrap().bound, 1);
+}
+
+#[test]
+fn an_ended_environment_loses_bound_and_mapped_functions() {
+    let mut ledger = machine();
+    let word = give_function(&mut ledger, 1, ONE);
+    ledger.commit_bind(1);
+    map(&mut ledger, ONE, word, (registers(1), 1), Rights::READ).unwrap();
+    ledger.record_exit(ONE, 0);
+    take_everything_back(&mut ledger, ONE);
+    let entry = *ledger.function(1).unwrap();
+    assert_eq!(
+        (entry.owner, entry.bound, entry.mappings),
+        (EnvironmentId::NOBODY, 0, 0)
+    );
+    ledger.audit().unwrap();
+}

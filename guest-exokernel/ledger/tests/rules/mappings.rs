@@ -1,0 +1,104 @@
+//! What may be mapped, and how often.
+
+use exo_abi::{Capability, Error, Kind, Rights};
+
+use crate::machine::*;
+
+/// Frames of environment one.
+const FIRST: u64 = 2 * BLOCK + 500;
+
+#[test]
+fn refusals_come_in_order_and_change_nothing() {
+    let mut ledger = machine();
+    let frames = allocate(&mut ledger, ONE, FIRST, 20, 0).unwrap();
+    let blocks = allocate(&mut ledger, ONE, 5 * BLOCK, 1, 9).unwrap();
+    let dma = map_dma(&mut ledger, ONE, frames, (FIRST, 1), Rights::READ).unwrap();
+    let ports = ledger.add_capability(ONE, Kind::Ports, 0x3f8, 1, Rights::READ_WRITE);
+    let weak = ledger.add_capability(ONE, Kind::Frames, FIRST, 1, Rights::READ);
+    let blind = ledger.add_capability(ONE, Kind::Frames, FIRST, 1, Rights::NONE);
+    let before = snapshot(&ledger);
+    let (read, write) = (Rights::READ, Rights::WRITE);
+    let refused = [
+        (Capability::NONE, 0, 0, write, Error::BadCapability),
+        (ports, 0, 0, write, Error::WrongKind),
+        (dma, FIRST, 0, write, Error::WrongKind),
+        (weak, 0, 0, write, Error::NotPermitted),
+        (weak, 0, 0, Rights::ALL, Error::NotPermitted),
+        (blind, 0, 0, read, Error::NotPermitted),
+        (blind, 0, 0, Rights::NONE, Error::NotPermitted),
+        (weak, 0, 0, read, Error::BadCount),
+        (frames, 0, 0, write, Error::BadCount),
+        (frames, FIRST - 1, 1, read, Error::OutOfRange),
+        (frames, FIRST, 21, read, Error::OutOfRange),
+        (frames, FIRST + 20, 1, read, Error::OutOfRange),
+        (frames, FIRST + 1, u64::MAX, read, Error::OutOfRange),
+        (frames, u64::MAX, 1, read, Error::OutOfRange),
+        (frames, 5 * BLOCK, 1, read, Error::OutOfRange),
+        (blocks, 5 * BLOCK - 1, 2, read, Error::OutOfRange),
+        (blocks, 6 * BLOCK, 1, read, Error::OutOfRange),
+    ];
+    for (word, first, count, rights, error) in refused {
+        let answer = map(&mut ledger, ONE, word, (first, count), rights);
+        assert_eq!(answer, Err(error), "{first} {count} {rights:?}");
+        assert_eq!(snapshot(&ledger), before);
+    }
+    let answer = map(&mut ledger, TWO, frames, (FIRST, 1), read);
+    assert_eq!(answer, Err(Error::BadCapability));
+}
+
+#[test]
+fn memory_may_be_mapped_executable_and_writable() {
+    let mut ledger = machine();
+    let frames = allocate(&mut ledger, ONE, FIRST, 20, 0).unwrap();
+    let kind = map(&mut ledger, ONE, frames, (FIRST, 20), Rights::ALL);
+    assert_eq!(kind, Ok(Kind::Frames));
+    let blocks = allocate(&mut ledger, ONE, 5 * BLOCK, 1, 9).unwrap();
+    let kind = map(&mut ledger, ONE, blocks, (5 * BLOCK, BLOCK), Rights::ALL);
+    assert_eq!(kind, Ok(Kind::Blocks));
+    ledger.audit().unwrap();
+}
+
+#[test]
+fn mapped_memory_is_not_given_back() {
+    for (order, count) in [(0, 3), (9, 1)] {
+        let mut ledger = machine();
+        let memory = allocate(&mut ledger, ONE, 2 * BLOCK, count, order).unwrap();
+        map(&mut ledger, ONE, memory, (2 * BLOCK, 1), Rights::READ).unwrap();
+        map(&mut ledger, ONE, memory, (2 * BLOCK, 2), Rights::WRITE).unwrap();
+        let last = 2 * BLOCK + 1;
+        for frame in [2 * BLOCK, last, 2 * BLOCK] {
+            assert_eq!(free(&mut ledger, ONE, memory), Err(Error::InUse));
+            ledger.remove_mapping(frame);
+            ledger.audit().unwrap();
+        }
+        free(&mut ledger, ONE, memory).unwrap();
+        ledger.audit().unwrap();
+    }
+}
+
+#[test]
+fn mappings_of_a_frame_are_refused_before_the_count_wraps() {
+    let mut ledger = machine();
+    let frames = allocate(&mut ledger, ONE, FIRST, 2, 0).unwrap();
+    for _ in 0..u16::MAX {
+        map(&mut ledger, ONE, frames, (FIRST, 1), Rights::READ).unwrap();
+    }
+    let before = snapshot(&ledger);
+    let answer = map(&mut ledger, ONE, frames, (FIRST, 2), Rights::READ);
+    assert_eq!(answer, Err(Error::Quota));
+    assert_eq!(snapshot(&ledger), before);
+    map(&mut ledger, ONE, frames, (FIRST + 1, 1), Rights::READ).unwrap();
+    // A mapping too many, unchecked, still does not make the frame look unmapped.
+    ledger.add_mapping(FIRST);
+    assert_eq!(ledger.tables().frames[FIRST as usize].mappings, u16::MAX);
+}
+
+#[test]
+fn mappings_of_what_is_no_memory_are_not_counted() {
+    let mut ledger = machine();
+    let before = snapshot(&ledger);
+    ledger.add_mapping(u64::MAX);
+    ledger.remove_mapping(BLOCKS * BLOCK);
+    ledger.remove_mapping(BLOCK);
+    assert_eq!(snapshot(&ledger), before);
+}
