@@ -140,7 +140,8 @@ impl Layout {
             Some(limit) => limit,
             None => return None,
         };
-        if limit > KERNEL_LIMIT || limit > sizes.memory_end {
+        // The last block of the directory is the kernel's window on other memory.
+        if limit > KERNEL_LIMIT - BLOCK_SIZE || limit > sizes.memory_end {
             return None;
         }
         Some(Self {

@@ -55,6 +55,7 @@ pub mod port;
 pub mod pvh;
 pub mod upcall;
 pub mod version;
+pub mod virtio;
 
 pub use call::Call;
 pub use capability::{Capability, Kind, Rights};
