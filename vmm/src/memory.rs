@@ -101,14 +101,56 @@ pub fn register(vm: &VmFd, memory: &GuestMemory) -> Result<(), Error> {
     Ok(())
 }
 
+/// Guest memory that has been touched, in KiB, as `/proc` tells.
+pub fn resident_kib(memory: &GuestMemory) -> Option<u64> {
+    let mappings = std::fs::read_to_string("/proc/self/smaps").ok()?;
+    let mut sum = 0;
+    let mut is_guest = false;
+    for line in mappings.lines() {
+        if let Some((from, to)) = mapping(line) {
+            is_guest = memory.iter().any(|region| {
+                let host = memory
+                    .get_host_address(region.start_addr())
+                    .map_or(0, |host| host as u64);
+                host < to && from < host.saturating_add(region.len())
+            });
+        } else if is_guest && let Some(size) = line.strip_prefix("Rss:") {
+            sum += size.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?;
+        }
+    }
+    Some(sum)
+}
+
+/// The range in the first line of a mapping in `smaps`.
+fn mapping(line: &str) -> Option<(u64, u64)> {
+    let (from, to) = line.split_ascii_whitespace().next()?.split_once('-')?;
+    Some((
+        u64::from_str_radix(from, 16).ok()?,
+        u64::from_str_radix(to, 16).ok()?,
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vm_memory::Bytes;
 
     #[test]
     fn memory_leaves_the_device_hole_out() {
         assert_eq!(ranges(64 << 20), [(0, 64 << 20)]);
         assert_eq!(ranges(DEVICE_HOLE), [(0, DEVICE_HOLE)]);
         assert_eq!(ranges(5 << 30), [(0, DEVICE_HOLE), (4 << 30, 2 << 30)]);
+    }
+
+    #[test]
+    fn touched_memory_is_counted() {
+        let memory = map(64 << 20).unwrap();
+        // Other tests' memory may lie right beside this one's and be counted with it, but is far smaller.
+        let size = 32 << 20;
+        assert!(resident_kib(&memory).unwrap() < size >> 10);
+        memory
+            .write_slice(&vec![1; size as usize], GuestAddress(0))
+            .unwrap();
+        assert!(resident_kib(&memory).unwrap() >= size >> 10);
     }
 }

@@ -1,7 +1,10 @@
 //! The command line: what can be asked for, and who does it.
 
 pub mod exit_status;
+pub mod observation;
+pub mod report;
 pub mod run;
+pub mod table;
 
 use std::path::PathBuf;
 

@@ -3,15 +3,21 @@
 use std::io::Write;
 use std::time::{Instant, SystemTime};
 
+use exo_abi::environment::{AbortReason, State};
 use exo_abi::port::ExitCode;
+use exo_abi::upcall::Vector;
 
+use super::observation::Run;
+use super::report::Report;
+use super::table::Table;
 use super::{RunOptions, exit_status, memory_option};
 use crate::error::Error;
 use crate::image::bundle::{Bundle, Choices};
 use crate::image::executable::Executable;
 use crate::image::home::Home;
-use crate::image::manifest::{Manifest, check_vcpus};
+use crate::image::manifest::{Device, Manifest, check_vcpus};
 use crate::machine::ending::End;
+use crate::machine::environments::{self, Environment};
 use crate::machine::{Attachments, Machine, Parts};
 
 /// When `main` began, by two clocks.
@@ -34,7 +40,7 @@ impl StartClock {
 }
 
 /// Runs an image; gives the exit status.
-pub fn run(options: &RunOptions, _clock: StartClock) -> Result<u8, Error> {
+pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     let home = Home::find();
     let manifest_path = home.manifest(&options.image)?;
     let manifest = Manifest::read(&manifest_path)?;
@@ -56,6 +62,7 @@ pub fn run(options: &RunOptions, _clock: StartClock) -> Result<u8, Error> {
             functions: false,
         },
     )?;
+    check_disks(options, &manifest)?;
     let mut machine = Machine::new(
         Parts {
             kernel: &kernel,
@@ -64,18 +71,160 @@ pub fn run(options: &RunOptions, _clock: StartClock) -> Result<u8, Error> {
             vcpus,
             command_line: &options.image,
             output: Box::new(std::io::stdout()),
+            statistics: options.json.is_some() || options.stats,
         },
         |_, _| Ok(Attachments::default()),
     )?;
     let outcome = machine.run()?;
-    let _ = std::io::stdout().flush();
-    let status = match &outcome.end {
-        End::Asked(ExitCode::Orderly) => 0,
-        End::Asked(_) | End::AskedStrangely(_) => exit_status::KERNEL_PANIC,
-        End::Failed { what, registers } => {
-            eprintln!("exo: {what}\n{registers}");
-            exit_status::MACHINE_FAILURE
-        }
-    };
+    let environments = environments::read(machine.memory(), &machine.map.layout);
+    let status = status(&outcome.end, &environments);
+    explain(&outcome.end, &environments);
+    if options.json.is_some() || options.stats {
+        let doorbells = vec![0; environments.len()];
+        let run = Run {
+            image: &options.image,
+            status,
+            clock,
+            outcome: &outcome,
+            environments: &environments,
+            doorbells: &doorbells,
+        };
+        write_report(options, &run.report(&machine))?;
+    }
     Ok(status)
+}
+
+/// The exit status that the table in [`exit_status`] prescribes.
+fn status(end: &End, environments: &[Environment]) -> u8 {
+    match end {
+        End::Failed { .. } => exit_status::MACHINE_FAILURE,
+        End::Asked(ExitCode::Orderly) => environments
+            .iter()
+            .map(|one| match one.state() {
+                Some(State::Exited) => u8::try_from(one.entry.exit_status)
+                    .unwrap_or(u8::MAX)
+                    .min(exit_status::PROGRAM_MAX),
+                _ => exit_status::ABORTED,
+            })
+            .find(|&status| status != 0)
+            .unwrap_or(0),
+        End::Asked(_) | End::AskedStrangely(_) => exit_status::KERNEL_PANIC,
+    }
+}
+
+/// Tells, on standard error, of every end that a program did not choose.
+fn explain(end: &End, environments: &[Environment]) {
+    match end {
+        End::Asked(ExitCode::Orderly) => {
+            for one in environments
+                .iter()
+                .filter(|one| one.state() != Some(State::Exited))
+            {
+                let entry = &one.entry;
+                eprintln!(
+                    "exo: environment `{}`: {}: {} (error code {:#x}) at {:#x}, address {:#x}; look the instruction up in its program with objdump -d",
+                    one.name(),
+                    one.abort_reason()
+                        .map_or("unknown reason", AbortReason::name),
+                    Vector::from_number(entry.abort_vector).map_or("unknown vector", Vector::name),
+                    entry.abort_error_code,
+                    entry.abort_instruction,
+                    entry.abort_address,
+                );
+            }
+        }
+        End::Asked(code) => eprintln!(
+            "exo: {code}: the kernel's last words are on standard output; report them as a bug"
+        ),
+        End::AskedStrangely(code) => {
+            eprintln!(
+                "exo: the kernel ended with {code}, which means nothing; rebuild it with scripts/build"
+            );
+        }
+        End::Failed { what, registers } => eprintln!("exo: {what}\n{registers}"),
+    }
+}
+
+/// Refuses disks that the image has no use for: most likely another image was meant.
+fn check_disks(options: &RunOptions, manifest: &Manifest) -> Result<(), Error> {
+    let blocks = manifest
+        .functions
+        .iter()
+        .filter(|function| function.device == Device::Block);
+    let wanted = blocks
+        .map(|function| function.disk.unwrap_or(0) as usize + 1)
+        .max()
+        .unwrap_or(0);
+    if options.disks.len() > wanted {
+        return Err(Error::Usage(format!(
+            "{} --disk given, but image {} uses {wanted}; leave the rest out",
+            options.disks.len(),
+            options.image
+        )));
+    }
+    Ok(())
+}
+
+/// Writes what `--json` and `--stats` ask for.
+fn write_report(options: &RunOptions, report: &Report) -> Result<(), Error> {
+    if options.stats {
+        eprint!("{}", Table(report));
+    }
+    let Some(path) = &options.json else {
+        return Ok(());
+    };
+    let mut text =
+        serde_json::to_string(report).map_err(|error| Error::system("writing JSON", error))?;
+    text.push('\n');
+    if path.as_os_str() == "-" {
+        // A reader that has gone away does not want it.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        return Ok(());
+    }
+    std::fs::write(path, text)
+        .map_err(|error| Error::file("report", path, &error, "make its folder first"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(states: &[(State, u64)]) -> Vec<Environment> {
+        let blank = Environment::blank();
+        states
+            .iter()
+            .map(|&(state, exit_status)| {
+                let mut one = blank.clone();
+                one.entry.state = state as u32;
+                one.entry.exit_status = exit_status;
+                one
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_first_status_that_is_not_zero_counts() {
+        let orderly = End::Asked(ExitCode::Orderly);
+        for (states, expected) in [
+            (vec![(State::Exited, 0), (State::Exited, 0)], 0),
+            (
+                vec![(State::Exited, 0), (State::Exited, 7), (State::Aborted, 0)],
+                7,
+            ),
+            (vec![(State::Aborted, 0), (State::Exited, 7)], 120),
+            (vec![(State::Exited, 120)], 119),
+            (vec![(State::Exited, 1 << 32)], 119),
+        ] {
+            assert_eq!(status(&orderly, &ended(&states)), expected, "{states:?}");
+        }
+        assert_eq!(
+            status(&End::Asked(ExitCode::Panic), &ended(&[(State::Exited, 0)])),
+            121
+        );
+        let failed = End::Failed {
+            what: String::new(),
+            registers: String::new(),
+        };
+        assert_eq!(status(&failed, &[]), 122);
+    }
 }

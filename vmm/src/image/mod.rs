@@ -1,7 +1,6 @@
 //! What runs: manifests, executables, and the bundle that is made of them.
 
 pub mod bundle;
-pub mod disk;
 pub mod executable;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -20,6 +20,16 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Nothing but zeros.
+    #[cfg(test)]
+    pub fn blank() -> Self {
+        use vm_memory::ByteValued;
+        Self {
+            entry: Plain::zeroed().0,
+            call_page: Plain::zeroed().0,
+        }
+    }
+
     /// Name from the manifest.
     pub fn name(&self) -> String {
         let name: Vec<u8> = self

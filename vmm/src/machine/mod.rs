@@ -33,6 +33,7 @@ use self::interrupts::{InterruptRouter, KvmRouter};
 use self::memory_map::MemoryMap;
 use self::ports::{CommandHandler, Ports};
 use self::processor::{ExitCounts, Surroundings};
+use self::statistics::Statistics;
 use crate::error::Error;
 use crate::image::bundle::Bundle;
 use crate::image::executable::Executable;
@@ -58,6 +59,8 @@ pub struct Parts<'a> {
     pub command_line: &'a str,
     /// Where the console writes to.
     pub output: Box<dyn Write + Send>,
+    /// Open KVM's own counters, which takes time.
+    pub statistics: bool,
 }
 
 /// The devices of a machine, as it needs to know them.
@@ -82,6 +85,7 @@ pub struct Machine {
     surroundings: Arc<Surroundings>,
     vcpus: Vec<VcpuFd>,
     counts: Vec<Arc<ExitCounts>>,
+    statistics: Vec<Statistics>,
     threads: Vec<JoinHandle<()>>,
     // Closed last.
     _hypervisor: Hypervisor,
@@ -95,6 +99,8 @@ pub struct Outcome {
     pub clock: Option<ClockPair>,
     /// When the first vCPU was let go.
     pub started: Instant,
+    /// When this was known.
+    pub ended: Instant,
 }
 
 impl Machine {
@@ -110,6 +116,12 @@ impl Machine {
         let mut vcpus = Vec::new();
         for index in 0..parts.vcpus {
             vcpus.push(hypervisor.create_vcpu(index, parts.vcpus)?);
+        }
+        let mut statistics = Vec::new();
+        if parts.statistics {
+            // Hosts before Linux 5.14 have none; then there are none to report.
+            statistics.extend(Statistics::of(hypervisor.vm.as_ref()).ok());
+            statistics.extend(vcpus.iter().filter_map(|vcpu| Statistics::of(vcpu).ok()));
         }
         let router = Arc::new(KvmRouter::new(hypervisor.vm.clone()));
         let attachments = attach(memory.clone(), router)?;
@@ -152,6 +164,7 @@ impl Machine {
             }),
             counts: vcpus.iter().map(|_| Arc::default()).collect(),
             vcpus,
+            statistics,
             threads: Vec::new(),
             _hypervisor: hypervisor,
         })
@@ -165,6 +178,11 @@ impl Machine {
     /// Exits of each vCPU.
     pub fn exit_counts(&self) -> &[Arc<ExitCounts>] {
         &self.counts
+    }
+
+    /// KVM's own counters, if they were asked for.
+    pub fn statistics(&self) -> &[Statistics] {
+        &self.statistics
     }
 
     /// Runs the machine to its end. vCPUs may still be on their way out when this returns: see [`Machine::stop`].
@@ -187,6 +205,7 @@ impl Machine {
             end,
             clock,
             started,
+            ended: Instant::now(),
         })
     }
 
