@@ -13,6 +13,8 @@ pub mod path_length;
 pub mod perf;
 pub mod process;
 
+pub mod start_time;
+
 pub use disk::Disk;
 pub use guest::Guest;
 pub use machine::Machine;
