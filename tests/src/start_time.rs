@@ -43,7 +43,11 @@ pub fn exo_command(report: &Path) -> Command {
     let mut option = std::ffi::OsString::from("--json=");
     option.push(report);
     let mut command = Command::new(home::exo());
-    command.arg("run").arg(option).arg("hello").env("EXO_HOME", home::home());
+    command
+        .arg("run")
+        .arg(option)
+        .arg("hello")
+        .env("EXO_HOME", home::home());
     command
 }
 
@@ -51,9 +55,29 @@ pub fn exo_command(report: &Path) -> Command {
 pub fn qemu_command(bundle: &Path) -> Command {
     let mut command = Command::new("qemu-system-x86_64");
     command
-        .args(["-M", "microvm,x-option-roms=off,pit=off,pic=off,rtc=off", "-accel", "kvm", "-cpu", "host"])
-        .args(["-m", "64M", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
-        .args(["-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
+        .args([
+            "-M",
+            "microvm,x-option-roms=off,pit=off,pic=off,rtc=off",
+            "-accel",
+            "kvm",
+            "-cpu",
+            "host",
+        ])
+        .args([
+            "-m",
+            "64M",
+            "-nodefaults",
+            "-no-user-config",
+            "-no-reboot",
+            "-display",
+            "none",
+        ])
+        .args([
+            "-serial",
+            "stdio",
+            "-device",
+            "isa-debug-exit,iobase=0xf4,iosize=4",
+        ])
         .arg("-kernel")
         .arg(home::home().join("target/guest/exo-kernel"))
         .arg("-initrd")
@@ -75,12 +99,16 @@ pub fn first_byte(command: &mut Command) -> Result<(Duration, String), String> {
     let first = pipe.read(&mut bytes).map_err(|error| error.to_string())?;
     let time = start.elapsed();
     bytes.truncate(first);
-    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    let output = child
+        .wait_with_output()
+        .map_err(|error| error.to_string())?;
     bytes.extend(output.stdout);
     let text = String::from_utf8_lossy(&bytes).into_owned();
     if first == 0 || !text.to_lowercase().contains("hello") {
         let errors = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{command:?} did not say hello but {text:?}, and {errors:?}"));
+        return Err(format!(
+            "{command:?} did not say hello but {text:?}, and {errors:?}"
+        ));
     }
     Ok((time, text))
 }

@@ -106,6 +106,9 @@ fn describe() -> String {
         pvh::{START_MAGIC, NOTE_PHYS32_ENTRY, MEMORY_RAM},
         upcall::{UPCALL_ENTRY_STRIDE, VECTOR_SYSCALL},
         version::{NOTE_TYPE_ABI_VERSION},
+        virtio::{
+            DEVICE_BLOCK, DEVICE_CONSOLE, DEVICE_IOMMU, NO_VECTOR, AVAILABLE_NO_INTERRUPT, USED_NO_NOTIFY,
+        },
     );
     writeln!(out, "const NOTE_NAME {:?}", exo_abi::version::NOTE_NAME).unwrap();
     let section = exo_abi::version::NOTE_SECTION;
