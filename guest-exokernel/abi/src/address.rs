@@ -42,6 +42,9 @@ pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
 /// Physical address p in the device hole is mapped for the kernel at `KERNEL_DEVICES + (p - DEVICE_HOLE)`.
 pub const KERNEL_DEVICES: u64 = 0xffff_ffff_c000_0000;
 
+/// End (exclusive) of the canonical lower half, where ring 3 lives.
+pub const LOWER_HALF_END: u64 = 1 << 47;
+
 /// Physical addresses from here to 4 GiB are devices, never memory.
 pub const DEVICE_HOLE: u64 = 0xc000_0000;
 /// End (exclusive) of the device hole.

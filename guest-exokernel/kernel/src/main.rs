@@ -1,2 +1,33 @@
-//! The exokernel.
-fn main() {}
+//! The exokernel: it keeps track of who owns what, checks once when a resource is bound, and takes resources back.
+//!
+//! From ring 3 there are three ways in, all in `hw/assembly`: a call (`gate.S`, then [`calls`]), an exception (`upcall.S`, straight
+//! back to the libOS; [`fault`] only where that cannot be), a device interrupt (`interrupt.S`, then [`interrupts`]). [`boot`] is the way
+//! from the loader to the first libOS instruction; [`scheduler`] is the way back into an environment.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod boot;
+#[cfg(target_os = "none")]
+mod calls;
+#[cfg(target_os = "none")]
+mod control_device;
+#[cfg(target_os = "none")]
+mod ending;
+#[cfg(target_os = "none")]
+mod fault;
+#[cfg(target_os = "none")]
+mod hw;
+#[cfg(target_os = "none")]
+mod interrupts;
+#[cfg(target_os = "none")]
+mod iommu;
+#[cfg(target_os = "none")]
+mod kernel;
+#[cfg(target_os = "none")]
+mod scheduler;
+
+/// The kernel is no program of the host: `scripts/build` builds it for its own target.
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("exo-kernel runs in ring 0 of the guest: start it with scripts/exo run");
+}

@@ -1,6 +1,6 @@
 //! What may be mapped under a capability, how often it is, and what may therefore be given back.
 
-use exo_abi::address::{BLOCK_ORDER, PAGE_SHIFT};
+use exo_abi::address::{BLOCK_FRAMES, BLOCK_ORDER, PAGE_SHIFT};
 use exo_abi::capability::CapabilityEntry;
 use exo_abi::frame::BlockState;
 use exo_abi::function::{FunctionEntry, REGISTER_PAGES};
@@ -109,24 +109,42 @@ impl Ledger<'_> {
         }
     }
 
-    /// Records one page mapping of memory.
-    pub fn add_mapping(&mut self, frame: u64) {
-        self.change_mapping(frame, |count| count.saturating_add(1));
-    }
-
     /// Records that one page mapping of memory is gone.
     pub fn remove_mapping(&mut self, frame: u64) {
-        self.change_mapping(frame, |count| count.saturating_sub(1));
-    }
-
-    fn change_mapping(&mut self, frame: u64, change: impl Fn(u32) -> u32) {
         let Some(block) = self.tables.blocks.get_mut((frame >> BLOCK_ORDER) as usize) else {
             return;
         };
         if block.state == BlockState::Whole as u8 {
-            block.mappings = change(block.mappings);
+            block.mappings = block.mappings.saturating_sub(1);
         } else if let Some(entry) = self.tables.frames.get_mut(frame as usize) {
-            entry.mappings = u16::try_from(change(u32::from(entry.mappings))).unwrap_or(u16::MAX);
+            entry.mappings = entry.mappings.saturating_sub(1);
+        }
+    }
+
+    /// Records one page mapping of each of `count` frames from `first` on. Cost: per block where blocks are whole.
+    pub fn add_mappings(&mut self, first: u64, count: u64) {
+        let end = first.saturating_add(count);
+        let mut frame = first;
+        while frame < end {
+            let next = (frame | (BLOCK_FRAMES - 1)).saturating_add(1).min(end);
+            let Some(block) = self.tables.blocks.get_mut((frame >> BLOCK_ORDER) as usize) else {
+                return;
+            };
+            if block.state == BlockState::Whole as u8 {
+                block.mappings = block
+                    .mappings
+                    .saturating_add(next.saturating_sub(frame) as u32);
+            } else {
+                for entry in self
+                    .tables
+                    .frames
+                    .get_mut(frame as usize..next as usize)
+                    .unwrap_or_default()
+                {
+                    entry.mappings = entry.mappings.saturating_add(1);
+                }
+            }
+            frame = next;
         }
     }
 

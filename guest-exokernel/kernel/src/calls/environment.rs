@@ -1,0 +1,59 @@
+//! Calls about the running of the caller: yield, wait, upcalls.
+
+use exo_abi::address::{PROGRAM_BASE, PROGRAM_END};
+use exo_abi::environment::{State, UPCALL_SLOTS};
+use exo_abi::upcall::UPCALL_ENTRY_STRIDE;
+use exo_abi::{EnvironmentId, Error};
+
+use super::Outcome;
+use crate::kernel::Kernel;
+use crate::scheduler;
+
+/// Lets the next runnable environment go on; alone, the caller goes on at once.
+pub fn environment_yield(kernel: &mut Kernel, index: usize, caller: EnvironmentId) -> Outcome {
+    if scheduler::next_runnable(kernel, index, caller) == Some(caller) {
+        return Ok(0).into();
+    }
+    scheduler::save_caller(kernel, index, caller);
+    Outcome::Switch
+}
+
+/// Sleeps until the event counter in the call page differs from `seen`. Interrupts are off, so no event can come between.
+pub fn environment_wait(
+    kernel: &mut Kernel,
+    index: usize,
+    caller: EnvironmentId,
+    seen: u64,
+) -> Outcome {
+    let events = match kernel.environment(caller) {
+        Ok(environment) => environment.context.pages.events(),
+        Err(error) => return Err(error).into(),
+    };
+    if events != seen {
+        return Ok(events).into();
+    }
+    kernel.ledger.set_state(caller, State::Waiting);
+    scheduler::save_caller(kernel, index, caller);
+    Outcome::Switch
+}
+
+/// Sets where upcalls go. Checked so that the kernel's `iretq` cannot fault: every entry, and the stack, is in the lower half.
+pub fn upcall_set(
+    kernel: &mut Kernel,
+    caller: EnvironmentId,
+    entry: u64,
+    stack: u64,
+) -> Result<u64, Error> {
+    let last = entry
+        .checked_add(UPCALL_ENTRY_STRIDE * (UPCALL_SLOTS as u64 - 1))
+        .ok_or(Error::BadAddress)?;
+    if entry < PROGRAM_BASE || last >= PROGRAM_END || stack >= exo_abi::address::LOWER_HALF_END {
+        return Err(Error::BadAddress);
+    }
+    kernel
+        .environment(caller)?
+        .context
+        .pages
+        .set_upcall(entry, stack);
+    Ok(0)
+}

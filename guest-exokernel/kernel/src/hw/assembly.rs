@@ -1,0 +1,107 @@
+//! Assembles the kernel's assembly files as one unit, with every number from the ABI or from [`super::vcpu`].
+
+use core::arch::global_asm;
+use core::mem::offset_of;
+
+use exo_abi::address::{DEVICE_HOLE, KERNEL_BASE, PAGE_SIZE};
+use exo_abi::call::{CALL_BASE, CALL_COUNT};
+use exo_abi::environment::{CallPage, EXCEPTION_STACK_TOP, EnvironmentPage};
+use exo_abi::interface_page::GATE_CODE_OFFSET;
+use exo_abi::layout::{KERNEL_DATA, KERNEL_TEXT};
+use exo_abi::pvh::NOTE_PHYS32_ENTRY;
+use exo_abi::upcall::VECTOR_SYSCALL;
+use exo_abi::version::{ABI_VERSION, NOTE_TYPE_ABI_VERSION};
+
+use super::vcpu::{self, Area};
+
+/// Kernel code segment.
+const KERNEL_CODE: u16 = 0x08;
+/// Kernel data segment.
+const KERNEL_SEGMENT: u16 = 0x10;
+/// User data segment, with privilege level 3.
+pub const USER_DATA: u16 = 0x20 | 3;
+/// User code segment, with privilege level 3.
+pub const USER_CODE: u16 = 0x28 | 3;
+/// First of the task state segment descriptors, 16 bytes each.
+const FIRST_TSS: u16 = 0x30;
+/// RFLAGS of an environment that starts, resumes or takes an upcall: interrupts on, nothing else.
+pub const USER_FLAGS: u64 = 0x202;
+
+/// IA32_EFER (Intel SDM volume 4, table 2-2).
+const MSR_EFER: u32 = 0xc000_0080;
+/// SYSCALL, long mode, no-execute.
+const EFER: u32 = 1 << 0 | 1 << 8 | 1 << 11;
+/// Physical address extension; FXSAVE and SSE exceptions, which are for ring 3 (Intel SDM volume 3, section 2.5).
+const CR4: u32 = 1 << 5 | 1 << 9 | 1 << 10;
+/// Paging, write protection in ring 0, native x87 errors, x87 present, protected mode.
+const CR0: u32 = 1 << 31 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1;
+/// Protected mode without paging, for a vCPU that comes out of real mode.
+const CR0_PROTECTED: u32 = 1 << 4 | 1;
+
+/// Where the real-mode start of other vCPUs is copied to; its page number is the start-up vector.
+pub const TRAMPOLINE_ADDRESS: u64 = 0x8000;
+
+/// Bytes of the environment page from where RSP0 points to a field above it.
+const fn above_exception_stack(offset: usize) -> u64 {
+    offset as u64 - EXCEPTION_STACK_TOP
+}
+
+global_asm!(
+    include_str!("assembly/upcall.S"),
+    include_str!("assembly/gate.S"),
+    include_str!("assembly/interrupt.S"),
+    include_str!("assembly/switch.S"),
+    include_str!("assembly/boot.S"),
+    include_str!("assembly/tables.S"),
+    kernel_base = const KERNEL_BASE as i64,
+    stubs = const (KERNEL_BASE + KERNEL_TEXT) as i64,
+    task_states = const (KERNEL_BASE + KERNEL_DATA) as i64,
+    device_hole = const DEVICE_HOLE,
+    kernel_code = const KERNEL_CODE,
+    kernel_data = const KERNEL_SEGMENT,
+    user_data = const USER_DATA,
+    user_code = const USER_CODE,
+    user_flags = const USER_FLAGS,
+    first_tss = const FIRST_TSS,
+    msr_efer = const MSR_EFER,
+    efer = const EFER,
+    cr4 = const CR4,
+    cr0 = const CR0 as i32,
+    cr0_protected = const CR0_PROTECTED,
+    trampoline_address = const TRAMPOLINE_ADDRESS,
+    note_phys32_entry = const NOTE_PHYS32_ENTRY,
+    note_abi_version = const NOTE_TYPE_ABI_VERSION,
+    abi_version = const ABI_VERSION,
+    vcpus_max = const vcpu::VCPUS_MAX,
+    area_shift = const vcpu::AREA_SHIFT,
+    interrupt_stack_top = const vcpu::INTERRUPT_STACK_TOP,
+    fault_stack_top = const vcpu::FAULT_STACK_TOP,
+    area_kernel_stack = const offset_of!(Area, kernel_stack),
+    area_user_stack = const offset_of!(Area, user_stack),
+    interrupt_stack = const 1,
+    fault_stack = const 2,
+    gate_stack = const 3,
+    port_bitmap = const vcpu::PORT_BITMAP,
+    port_bitmap_size = const vcpu::PORT_BITMAP_SIZE,
+    tss_stride = const vcpu::TASK_STATE_STRIDE,
+    tss_limit = const vcpu::PORT_BITMAP + vcpu::PORT_BITMAP_SIZE - 1,
+    first_device_vector = const vcpu::FIRST_DEVICE_VECTOR,
+    device_vectors = const vcpu::DEVICE_VECTORS,
+    gate_code_offset = const GATE_CODE_OFFSET,
+    call_base = const CALL_BASE,
+    call_count = const CALL_COUNT,
+    vector_syscall = const VECTOR_SYSCALL,
+    kernel_stack = const offset_of!(EnvironmentPage, kernel_stack),
+    upcall_stack_segment = const above_exception_stack(offset_of!(EnvironmentPage, upcall_stack_segment)),
+    upcall_entries = const above_exception_stack(offset_of!(EnvironmentPage, upcall_entries)),
+    upcall_credit = const PAGE_SIZE - EXCEPTION_STACK_TOP + offset_of!(CallPage, upcall_credit) as u64,
+    vcpu_areas = sym vcpu::VCPU_AREAS,
+    boot_machine = sym crate::boot::boot_machine,
+    join_machine = sym crate::boot::join_machine,
+    handle_call = sym crate::calls::handle_call,
+    reflect_upcall = sym crate::fault::reflect_upcall,
+    abort_environment = sym crate::fault::abort_environment,
+    report_kernel_fault = sym crate::fault::report_kernel_fault,
+    handle_interrupt = sym crate::interrupts::handle_interrupt,
+    options(att_syntax)
+);

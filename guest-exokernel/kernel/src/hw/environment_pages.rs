@@ -1,0 +1,180 @@
+//! The two pages of each environment: the kernel's side of them.
+
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use exo_abi::address::{KERNEL_BASE, PAGE_SIZE};
+use exo_abi::environment::{
+    CallPage, EVENTS_MAX, EXCEPTION_STACK_TOP, EnvironmentPage, UPCALL_CREDIT, UPCALL_SLOTS,
+};
+use exo_abi::map::{MAP_BATCH, MapEntry};
+use exo_abi::upcall::{UPCALL_ENTRY_STRIDE, Vector};
+
+use super::assembly::{USER_CODE, USER_DATA, USER_FLAGS};
+
+/// Environment page and call page of one environment, by their physical address.
+#[derive(Clone, Copy)]
+pub struct EnvironmentPages {
+    physical: u64,
+}
+
+/// What an environment finds in its page when it starts.
+pub struct Start<'a> {
+    /// Own number.
+    pub id: u64,
+    /// First frame and frames of the memory grant.
+    pub grant: (u64, u64),
+    /// Address and number of the arguments.
+    pub arguments: (u64, u64),
+    /// Initial capabilities.
+    pub capabilities: &'a [u64],
+    /// Top of the kernel stack of its vCPU.
+    pub kernel_stack: u64,
+}
+
+impl EnvironmentPages {
+    /// None yet.
+    pub const NONE: Self = Self { physical: 0 };
+
+    /// The pair at `physical`.
+    pub fn new(physical: u64) -> Self {
+        Self { physical }
+    }
+
+    /// Physical address of the environment page.
+    pub fn physical(self) -> u64 {
+        self.physical
+    }
+
+    /// What RSP0 is while this environment runs.
+    pub fn exception_stack(self) -> u64 {
+        KERNEL_BASE + self.physical + EXCEPTION_STACK_TOP
+    }
+
+    fn word(self, offset: usize) -> &'static AtomicU64 {
+        debug_assert!(offset < 2 * PAGE_SIZE as usize);
+        // SAFETY: 1. the pair is kernel memory of two pages, and offsets are those of u64 fields in the two structures;
+        // 2. ring 3 may write the second page at any time, so every access is atomic.
+        unsafe { AtomicU64::from_ptr((KERNEL_BASE + self.physical + offset as u64) as *mut u64) }
+    }
+
+    fn set(self, offset: usize, value: u64) {
+        self.word(offset).store(value, Ordering::Relaxed);
+    }
+
+    fn get(self, offset: usize) -> u64 {
+        self.word(offset).load(Ordering::Relaxed)
+    }
+
+    /// Writes what the environment finds when it starts.
+    pub fn write_start(self, start: &Start) {
+        self.set(offset_of!(EnvironmentPage, id), start.id);
+        self.set(offset_of!(EnvironmentPage, grant_first), start.grant.0);
+        self.set(offset_of!(EnvironmentPage, grant_frames), start.grant.1);
+        self.set(offset_of!(EnvironmentPage, arguments), start.arguments.0);
+        self.set(
+            offset_of!(EnvironmentPage, argument_count),
+            start.arguments.1,
+        );
+        self.set(
+            offset_of!(EnvironmentPage, capability_count),
+            start.capabilities.len() as u64,
+        );
+        for (number, &capability) in start.capabilities.iter().enumerate() {
+            self.set(
+                offset_of!(EnvironmentPage, capabilities) + 8 * number,
+                capability,
+            );
+        }
+        self.set(
+            offset_of!(EnvironmentPage, upcall_code_segment),
+            u64::from(USER_CODE),
+        );
+        self.set(offset_of!(EnvironmentPage, upcall_flags), USER_FLAGS);
+        self.set(
+            offset_of!(EnvironmentPage, upcall_stack_segment),
+            u64::from(USER_DATA),
+        );
+        self.set(
+            offset_of!(EnvironmentPage, kernel_stack),
+            start.kernel_stack,
+        );
+    }
+
+    /// Sets where upcalls go. Both addresses are canonical: an upcall cannot fault in the kernel.
+    pub fn set_upcall(self, entry: u64, stack: u64) {
+        for vector in Vector::ALL {
+            let slot = *vector as u64;
+            self.set(
+                offset_of!(EnvironmentPage, upcall_entries) + 8 * slot as usize,
+                entry + UPCALL_ENTRY_STRIDE * slot,
+            );
+        }
+        self.set(offset_of!(EnvironmentPage, upcall_stack), stack);
+    }
+
+    /// The upcall entry of `vector` and the upcall stack; entry 0: none.
+    pub fn upcall(self, vector: u64) -> (u64, u64) {
+        let slot = (vector as usize).min(UPCALL_SLOTS - 1);
+        (
+            self.get(offset_of!(EnvironmentPage, upcall_entries) + 8 * slot),
+            self.get(offset_of!(EnvironmentPage, upcall_stack)),
+        )
+    }
+
+    /// Takes the upcall credit, as the exception stubs do; whether it was there.
+    pub fn take_upcall_credit(self) -> bool {
+        let credit = self.word(PAGE_SIZE as usize + offset_of!(CallPage, upcall_credit));
+        let before = credit.load(Ordering::Relaxed);
+        // The low half is the credit word; bit 31 is cleared and the count below it raised.
+        let after =
+            before & !0xffff_ffff | u64::from((before as u32).wrapping_add(UPCALL_CREDIT | 1));
+        credit.store(after, Ordering::Relaxed);
+        before as u32 & UPCALL_CREDIT != 0
+    }
+
+    /// Writes what the CPU would push for an exception.
+    pub fn push_exception(self, words: [u64; 5]) {
+        for (number, word) in words.into_iter().enumerate() {
+            self.set(EXCEPTION_STACK_TOP as usize - 40 + 8 * number, word);
+        }
+    }
+
+    /// A word that the CPU pushed, at kernel address `address`; 0 if that is not in the environment page.
+    pub fn pushed_word(self, address: u64) -> u64 {
+        match address.checked_sub(KERNEL_BASE + self.physical) {
+            Some(offset) if offset <= PAGE_SIZE - 8 => self.get(offset as usize & !7),
+            _ => 0,
+        }
+    }
+
+    /// Entry `number` of the batch, read once.
+    pub fn batch_entry(self, number: usize) -> MapEntry {
+        let base = PAGE_SIZE as usize
+            + offset_of!(CallPage, batch)
+            + size_of::<MapEntry>() * number.min(MAP_BATCH - 1);
+        let both = self.get(base + offset_of!(MapEntry, pages));
+        MapEntry {
+            address: self.get(base + offset_of!(MapEntry, address)),
+            frame: self.get(base + offset_of!(MapEntry, frame)),
+            pages: both as u32,
+            rights: (both >> 32) as u32,
+            capability: self.get(base + offset_of!(MapEntry, capability)),
+        }
+    }
+
+    /// Raises an event counter, then the count of all events.
+    pub fn raise_event(self, index: usize) {
+        let counter = PAGE_SIZE as usize
+            + offset_of!(CallPage, event_counters)
+            + 8 * index.min(EVENTS_MAX - 1);
+        self.set(counter, self.get(counter).wrapping_add(1));
+        let all = PAGE_SIZE as usize + offset_of!(CallPage, events);
+        self.set(all, self.get(all).wrapping_add(1));
+    }
+
+    /// The count of all events, as the call page says.
+    pub fn events(self) -> u64 {
+        self.get(PAGE_SIZE as usize + offset_of!(CallPage, events))
+    }
+}

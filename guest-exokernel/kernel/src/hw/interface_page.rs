@@ -1,0 +1,98 @@
+//! Fills the kernel interface page, and finds out which gate works here.
+
+use core::cell::UnsafeCell;
+
+use exo_abi::address::INTERFACE_PAGE;
+use exo_abi::interface_page::{Gate, InterfacePage};
+
+use super::registers;
+
+/// The page of tables.S.
+#[repr(transparent)]
+struct Page(UnsafeCell<[u64; 512]>);
+
+// SAFETY: written at boot by vCPU 0 only, before any environment runs.
+unsafe impl Sync for Page {}
+
+/// Two words of an IDT entry.
+#[repr(transparent)]
+struct Idt(UnsafeCell<[[u16; 8]; 256]>);
+
+// SAFETY: written at boot by vCPU 0 only.
+unsafe impl Sync for Idt {}
+
+unsafe extern "C" {
+    static interface_page: Page;
+    static interface_gate_breakpoint: u8;
+    static interface_gate_syscall: u8;
+    static interface_probe: u8;
+    static idt: Idt;
+    fn gate_syscall();
+    fn probe_by_syscall();
+    fn probe_by_fault();
+    fn probe_gate(instruction: u64) -> u64;
+}
+
+/// Where ring 3 sees a symbol of the interface page.
+fn user_address(symbol: *const u8) -> u64 {
+    INTERFACE_PAGE + (symbol as u64 - (&raw const interface_page) as u64)
+}
+
+/// Writes the page, apart from the gate.
+pub fn fill(page: &InterfacePage) {
+    // SAFETY: 1. the page is large enough, and the data part ends before its code; 2. nobody reads it yet.
+    unsafe {
+        (&raw const interface_page)
+            .cast_mut()
+            .cast::<InterfacePage>()
+            .write_volatile(*page)
+    };
+}
+
+/// Writes the gate, and the address of its code, into a filled page.
+pub fn set_gate(gate: Gate) {
+    let code = match gate {
+        Gate::Breakpoint => &raw const interface_gate_breakpoint,
+        Gate::Syscall => &raw const interface_gate_syscall,
+    };
+    let page = (&raw const interface_page)
+        .cast_mut()
+        .cast::<InterfacePage>();
+    // SAFETY: in the page; nobody reads it yet.
+    unsafe { (&raw mut (*page).gate).write_volatile(gate as u32) };
+    // SAFETY: as above.
+    unsafe { (&raw mut (*page).gate_entry).write_volatile(user_address(code)) };
+}
+
+/// Address of the kernel's `syscall` entry.
+pub fn syscall_entry() -> u64 {
+    gate_syscall as *const () as u64
+}
+
+/// Lets ring 3 execute one `syscall`, in the current address space, and sees where it arrives: on hardware in ring 0; on a host that
+/// emulates ring 0, as a page fault at the entry. RSP0 must be set.
+pub fn probe() -> Gate {
+    const PAGE_FAULT: usize = 14;
+    // SAFETY: entry 14 of the IDT, of which the first word is the low part of the stub's address; all stubs share the rest.
+    let offset = unsafe {
+        (&raw const idt)
+            .cast_mut()
+            .cast::<u16>()
+            .add(PAGE_FAULT * 8)
+    };
+    // SAFETY: as above.
+    let stub = unsafe { offset.read_volatile() };
+    // SAFETY: as above; no page fault can come but that of the probe.
+    unsafe { offset.write_volatile(probe_by_fault as *const () as u64 as u16) };
+    registers::set_syscall_entry(probe_by_syscall as *const () as u64);
+    // SAFETY: 1. ring 3 executes one instruction of the interface page; 2. both ways back restore stack and registers.
+    let gate = unsafe { probe_gate(user_address(&raw const interface_probe)) };
+    registers::set_syscall_entry(syscall_entry());
+    // SAFETY: as above.
+    unsafe { offset.write_volatile(stub) };
+    if gate == 1 {
+        Gate::Syscall
+    } else {
+        Gate::Breakpoint
+    }
+}

@@ -1,0 +1,16 @@
+//! The hardware: all assembly, and nearly all unsafe code, of the kernel.
+#![allow(unsafe_code)]
+
+pub mod assembly;
+pub mod console;
+pub mod devices;
+pub mod environment_pages;
+pub mod interface_page;
+pub mod lock;
+pub mod memory;
+pub mod paging;
+pub mod ports;
+pub mod registers;
+pub mod shared_page;
+pub mod switch;
+pub mod vcpu;

@@ -1,0 +1,128 @@
+//! Control registers, model-specific registers, the local APIC.
+
+use core::arch::asm;
+
+/// IA32_APIC_BASE, with the x2APIC enable bit (Intel SDM volume 3, section 11.12.1).
+const APIC_BASE: u32 = 0x1b;
+const APIC_BASE_ENABLE: u64 = 1 << 11;
+const APIC_BASE_X2APIC: u64 = 1 << 10;
+/// x2APIC registers (table 11-6).
+const X2APIC_EOI: u32 = 0x80b;
+const X2APIC_SPURIOUS: u32 = 0x80f;
+const X2APIC_COMMAND: u32 = 0x830;
+/// SYSCALL registers (Intel SDM volume 2, SYSCALL).
+const STAR: u32 = 0xc000_0081;
+const LSTAR: u32 = 0xc000_0082;
+const FMASK: u32 = 0xc000_0084;
+const FS_BASE: u32 = 0xc000_0100;
+const GS_BASE: u32 = 0xc000_0101;
+const KERNEL_GS_BASE: u32 = 0xc000_0102;
+/// SYSCALL takes CS 8 and SS 16; SYSRET takes SS 0x18 + 8 and CS 0x18 + 16.
+const STAR_SEGMENTS: u64 = 0x18 << 48 | 0x08 << 32;
+/// Flags that SYSCALL clears: TF, IF, DF, IOPL, NT, AC.
+const SYSCALL_FLAGS: u64 = 1 << 8 | 1 << 9 | 1 << 10 | 3 << 12 | 1 << 14 | 1 << 18;
+const CR4_FSGSBASE: u64 = 1 << 16;
+
+fn write_msr(register: u32, value: u64) {
+    // SAFETY: every caller is in this file, writes a register that the vCPU has, and a value that keeps the kernel's invariants.
+    unsafe {
+        asm!("wrmsr", in("ecx") register, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack, preserves_flags));
+    }
+}
+
+fn read_msr(register: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: reading IA32_APIC_BASE has no effect.
+    unsafe {
+        asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags));
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Prepares `syscall` on this vCPU: entry, segments, flags, and the kernel's GS base.
+pub fn start_syscall(entry: u64, area: u64) {
+    write_msr(STAR, STAR_SEGMENTS);
+    write_msr(FMASK, SYSCALL_FLAGS);
+    write_msr(KERNEL_GS_BASE, area);
+    set_syscall_entry(entry);
+}
+
+/// Says where `syscall` goes.
+pub fn set_syscall_entry(entry: u64) {
+    write_msr(LSTAR, entry);
+}
+
+/// Lets ring 3 use `wrfsbase` and its like.
+pub fn allow_segment_bases() {
+    // SAFETY: the bit only adds instructions, and the features say that the vCPU has them.
+    unsafe {
+        asm!("mov {0}, cr4", "or {0}, {1}", "mov cr4, {0}", out(reg) _, const CR4_FSGSBASE, options(nostack));
+    }
+}
+
+/// Clears FS and GS bases, which another environment may have set.
+pub fn clear_segment_bases() {
+    write_msr(FS_BASE, 0);
+    write_msr(GS_BASE, 0);
+}
+
+/// Takes the local APIC into x2APIC mode and enables it. Vector 0xff is its spurious one.
+pub fn start_apic() {
+    write_msr(
+        APIC_BASE,
+        read_msr(APIC_BASE) | APIC_BASE_ENABLE | APIC_BASE_X2APIC,
+    );
+    write_msr(X2APIC_SPURIOUS, 1 << 8 | 0xff);
+}
+
+/// Ends the interrupt in service.
+pub fn end_interrupt() {
+    write_msr(X2APIC_EOI, 0);
+}
+
+/// Starts vCPU `number` at real-mode page `page` (Intel SDM volume 3, section 9.4.4).
+pub fn start_vcpu(number: u32, page: u8) {
+    let destination = u64::from(number) << 32;
+    const LEVEL_ASSERT: u64 = 1 << 14;
+    const INIT: u64 = 5 << 8;
+    const START_UP: u64 = 6 << 8;
+    write_msr(X2APIC_COMMAND, destination | LEVEL_ASSERT | INIT);
+    write_msr(
+        X2APIC_COMMAND,
+        destination | LEVEL_ASSERT | START_UP | u64::from(page),
+    );
+}
+
+/// The address of the last page fault.
+pub fn fault_address() -> u64 {
+    let address: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, cr2", out(reg) address, options(nomem, nostack, preserves_flags)) };
+    address
+}
+
+/// Switches to the address space with this root.
+pub fn set_root(root: u64) {
+    // SAFETY: every root that the kernel makes maps the kernel alike.
+    unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };
+}
+
+/// Forgets the translation of one page.
+pub fn flush_page(address: u64) {
+    // SAFETY: flushing is always allowed.
+    unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) };
+}
+
+/// Sleeps until an interrupt has been handled, with no gap in which one could be missed; interrupts are off before and after.
+pub fn wait_for_interrupt() {
+    // SAFETY: interrupts use a stack of their own; `sti` takes effect after `hlt` has begun.
+    unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
+}
+
+/// Stops this vCPU for good.
+pub fn stop() -> ! {
+    loop {
+        // SAFETY: nothing is left to do.
+        unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
+    }
+}

@@ -1,0 +1,73 @@
+//! Into an environment, and the start of other vCPUs.
+
+use core::ptr;
+
+use super::assembly::TRAMPOLINE_ADDRESS;
+use super::environment_pages::EnvironmentPages;
+use super::{memory, registers, vcpu};
+
+unsafe extern "C" {
+    static trampoline: u8;
+    static trampoline_end: u8;
+    fn resume_environment(instruction: u64, stack: u64, kernel_stack: u64) -> !;
+}
+
+/// What of an environment is needed to run it.
+#[derive(Clone, Copy)]
+pub struct Context {
+    /// Its pages.
+    pub pages: EnvironmentPages,
+    /// Physical address of the root of its address space.
+    pub root: u64,
+    /// Where it goes on.
+    pub instruction: u64,
+    /// Its stack pointer there.
+    pub stack: u64,
+    /// Whether it may write the console port.
+    pub console: bool,
+}
+
+impl Context {
+    /// None yet.
+    pub const NONE: Self = Self {
+        pages: EnvironmentPages::NONE,
+        root: 0,
+        instruction: 0,
+        stack: 0,
+        console: false,
+    };
+}
+
+/// Makes vCPU `index` the environment's: address space, segment bases, exception stack, ports.
+pub fn prepare(index: usize, context: &Context) {
+    registers::set_root(context.root);
+    registers::clear_segment_bases();
+    vcpu::set_exception_stack(index, context.pages.exception_stack());
+    vcpu::allow_console(index, context.console);
+}
+
+/// Runs the environment that was prepared, with every register but `rip` and `rsp` clear.
+pub fn resume(index: usize, context: &Context) -> ! {
+    // SAFETY: 1. the context's instruction and stack are used in ring 3 only; 2. everything on the kernel stack is given up.
+    unsafe {
+        resume_environment(
+            context.instruction,
+            context.stack,
+            vcpu::kernel_stack(index),
+        )
+    }
+}
+
+/// Starts the vCPUs `1..count`; each calls `join_machine`.
+pub fn start_vcpus(count: u32) {
+    let start = &raw const trampoline;
+    let size = (&raw const trampoline_end) as usize - start as usize;
+    memory::with_block(0, |low| {
+        // SAFETY: 1. the trampoline is the kernel's; 2. its copy goes to low memory, which holds nothing that is still needed
+        // and is mapped writable here.
+        unsafe { ptr::copy_nonoverlapping(start, (low + TRAMPOLINE_ADDRESS) as *mut u8, size) };
+    });
+    for number in 1..count {
+        registers::start_vcpu(number, (TRAMPOLINE_ADDRESS >> 12) as u8);
+    }
+}

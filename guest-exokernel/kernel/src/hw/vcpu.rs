@@ -1,0 +1,145 @@
+//! What each vCPU has of its own: stacks, task state segment, number.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use exo_abi::address::KERNEL_BASE;
+use exo_abi::layout::KERNEL_DATA;
+use exo_abi::port::CONSOLE_PORT;
+
+/// Most vCPUs of a machine.
+pub const VCPUS_MAX: usize = 32;
+/// log2 of the size and alignment of an [`Area`].
+pub const AREA_SHIFT: u32 = 14;
+/// Offset in an area of the top of the stack for device interrupts.
+pub const INTERRUPT_STACK_TOP: usize = 0x2000;
+/// Offset in an area of the top of the stack for NMI, double fault and machine check.
+pub const FAULT_STACK_TOP: usize = 0x3000;
+/// First vector that a device interrupt can have.
+pub const FIRST_DEVICE_VECTOR: usize = 0x40;
+/// How many.
+pub const DEVICE_VECTORS: usize = 64;
+/// Offset of the port bitmap in a task state segment, whose fixed part it follows.
+pub const PORT_BITMAP: usize = 104;
+/// Bytes of the bitmap: ports 0 to 0x3ff, and the byte of ones that must follow.
+pub const PORT_BITMAP_SIZE: usize = 0x400 / 8 + 1;
+/// Distance of task state segments.
+pub const TASK_STATE_STRIDE: usize = 256;
+/// Offset of RSP0 in a task state segment.
+const RSP0: usize = 4;
+
+/// Memory of one vCPU: this header, then its stacks. Aligned to its size, so that a stack pointer tells whose it is.
+#[repr(C, align(16384))]
+pub struct Area {
+    /// Top of the stack on which calls are handled.
+    pub kernel_stack: u64,
+    /// Stack pointer of ring 3 while `syscall` changes stacks.
+    pub user_stack: u64,
+    /// Number of this vCPU.
+    index: u64,
+    stacks: UnsafeCell<[u8; (1 << AREA_SHIFT) - 24]>,
+}
+
+const _: () = assert!(size_of::<Area>() == 1 << AREA_SHIFT);
+
+/// One area per vCPU.
+#[repr(transparent)]
+pub struct Areas(UnsafeCell<[Area; VCPUS_MAX]>);
+
+// SAFETY: each vCPU writes its own area only.
+unsafe impl Sync for Areas {}
+
+pub static VCPU_AREAS: Areas = Areas(UnsafeCell::new(
+    [const {
+        Area {
+            kernel_stack: 0,
+            user_stack: 0,
+            index: 0,
+            stacks: UnsafeCell::new([0; (1 << AREA_SHIFT) - 24]),
+        }
+    }; VCPUS_MAX],
+));
+
+/// Address of the area of vCPU `index`.
+fn area_address(index: usize) -> u64 {
+    (&raw const VCPU_AREAS) as u64 + ((index as u64) << AREA_SHIFT)
+}
+
+/// Top of the kernel stack of vCPU `index`.
+pub fn kernel_stack(index: usize) -> u64 {
+    area_address(index) + (1 << AREA_SHIFT)
+}
+
+/// Writes the header of this vCPU's area; returns the area's address, which the GS base of the kernel is.
+pub fn start_area(index: usize) -> u64 {
+    let address = area_address(index);
+    let area = address as *mut Area;
+    // SAFETY: 1. the area exists, since index < VCPUS_MAX; 2. only this vCPU uses it.
+    unsafe { (&raw mut (*area).kernel_stack).write(kernel_stack(index)) };
+    // SAFETY: as above.
+    unsafe { (&raw mut (*area).index).write(index as u64) };
+    address
+}
+
+/// Number of the vCPU that runs this.
+pub fn index() -> usize {
+    let stack: u64;
+    // SAFETY: reads a register.
+    unsafe {
+        core::arch::asm!("mov {}, rsp", out(reg) stack, options(nomem, nostack, preserves_flags))
+    };
+    let area = (stack & !((1 << AREA_SHIFT) - 1)) as *const Area;
+    // SAFETY: the kernel runs on stacks inside areas only, and `start_area` wrote this one before anything asks.
+    unsafe { (&raw const (*area).index).read() as usize }
+}
+
+/// Address of a byte in the task state segment of vCPU `index`.
+fn task_state(index: usize, offset: usize) -> u64 {
+    KERNEL_BASE + KERNEL_DATA + (index * TASK_STATE_STRIDE + offset) as u64
+}
+
+/// Says where the CPU pushes exceptions of ring 3 from now on.
+pub fn set_exception_stack(index: usize, address: u64) {
+    let rsp0 = task_state(index, RSP0);
+    // RSP0 is at a multiple of 4, so it is written in halves; no exception of ring 3 can come between.
+    for (half, value) in [(rsp0, address as u32), (rsp0 + 4, (address >> 32) as u32)] {
+        // SAFETY: the task state segments are this kernel's data at a fixed address (tables.S), written by this vCPU only.
+        unsafe { (half as *mut u32).write_volatile(value) };
+    }
+}
+
+/// Lets ring 3 on vCPU `index` use the console port, or not.
+pub fn allow_console(index: usize, allowed: bool) {
+    let byte = task_state(index, PORT_BITMAP + CONSOLE_PORT as usize / 8);
+    let bit = 1u8 << (CONSOLE_PORT % 8);
+    let value = if allowed { !bit } else { 0xff };
+    // SAFETY: as in `set_exception_stack`; an atomic because it is a plain byte.
+    unsafe { AtomicU8::from_ptr(byte as *mut u8) }.store(value, Ordering::Relaxed);
+}
+
+/// The five words that entered the kernel on this vCPU: RIP, CS, RFLAGS, RSP, SS.
+pub struct EntryFrame(u64);
+
+impl EntryFrame {
+    /// The frame at the top of the kernel stack of vCPU `index`. It is there while a call or a reflection is handled.
+    pub fn of(index: usize) -> Self {
+        Self(kernel_stack(index) - 40)
+    }
+
+    fn word(&self, number: usize) -> &AtomicU64 {
+        // SAFETY: the top of this vCPU's stack; the frame is memory that only assembly and this type touch.
+        unsafe { AtomicU64::from_ptr((self.0 as *mut u64).add(number)) }
+    }
+
+    /// Reads RIP, CS, RFLAGS, RSP, SS.
+    pub fn read(&self) -> [u64; 5] {
+        core::array::from_fn(|number| self.word(number).load(Ordering::Relaxed))
+    }
+
+    /// Replaces where ring 3 goes on. The segments stay.
+    pub fn redirect(&self, instruction: u64, flags: u64, stack: u64) {
+        self.word(0).store(instruction, Ordering::Relaxed);
+        self.word(2).store(flags, Ordering::Relaxed);
+        self.word(3).store(stack, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,34 @@
+//! Device interrupts: count the event for whoever bound the vector, and wake it.
+
+use exo_abi::environment::State;
+
+use crate::hw::{registers, vcpu};
+use crate::kernel::with_kernel;
+
+/// Called by interrupt.S with the number of the device vector.
+pub extern "C" fn handle_interrupt(vector: u64) {
+    registers::end_interrupt();
+    let index = vcpu::index();
+    with_kernel(|kernel| {
+        let Some(route) = kernel
+            .vcpus
+            .get(index)
+            .and_then(|vcpu| vcpu.routes.get(vector as usize))
+            .copied()
+        else {
+            return;
+        };
+        let Ok(environment) = kernel.environment(route.environment) else {
+            return;
+        };
+        environment.context.pages.raise_event(route.event);
+        kernel.ledger.count_interrupt(route.environment);
+        if kernel
+            .ledger
+            .environment(route.environment)
+            .is_ok_and(|entry| entry.state == State::Waiting as u32)
+        {
+            kernel.ledger.set_state(route.environment, State::Runnable);
+        }
+    });
+}

@@ -1,0 +1,114 @@
+//! The kernel's state, behind its one lock.
+
+use exo_abi::environment::ENVIRONMENTS_MAX;
+use exo_abi::{EnvironmentId, Error};
+use exo_ledger::Ledger;
+
+use crate::hw::lock::{Guard, Lock};
+use crate::hw::memory::Once;
+use crate::hw::paging::{AddressSpace, TablePool};
+use crate::hw::switch::Context;
+use crate::hw::vcpu::{DEVICE_VECTORS, VCPUS_MAX};
+use crate::iommu::Iommu;
+
+/// What the kernel keeps of an environment beside its record in the ledger.
+pub struct Environment {
+    /// Its page tables.
+    pub space: AddressSpace,
+    /// How to run it.
+    pub context: Context,
+    /// Event counters in use.
+    pub events: usize,
+}
+
+/// Where a device interrupt goes.
+#[derive(Clone, Copy)]
+pub struct Route {
+    /// Whose it is; nobody's while free or given up.
+    pub environment: EnvironmentId,
+    /// Its event counter.
+    pub event: usize,
+}
+
+/// What the kernel keeps of a vCPU.
+pub struct Vcpu {
+    /// Who runs, or ran last.
+    pub current: EnvironmentId,
+    /// Routes of the device vectors, and how many were given out.
+    pub routes: [Route; DEVICE_VECTORS],
+    /// See `routes`.
+    pub routes_used: usize,
+}
+
+/// Everything that changes.
+pub struct Kernel {
+    /// Who owns what.
+    pub ledger: Ledger<'static>,
+    /// Frames for page tables.
+    pub pool: TablePool,
+    /// Entry 0 is environment 1.
+    pub environments: &'static mut [Environment; ENVIRONMENTS_MAX],
+    /// By number.
+    pub vcpus: &'static mut [Vcpu; VCPUS_MAX],
+    /// The IOMMU, where there is one.
+    pub iommu: Option<Iommu>,
+    /// [`exo_abi::bundle::Features`].
+    pub features: u64,
+}
+
+/// The state. `None` until boot has made it.
+pub static KERNEL: Lock<Option<Kernel>> = Lock::new(None);
+
+/// Memory for [`Kernel::environments`].
+pub static ENVIRONMENTS: Once<[Environment; ENVIRONMENTS_MAX]> = Once::new(
+    [const {
+        Environment {
+            space: AddressSpace::NONE,
+            context: Context::NONE,
+            events: 0,
+        }
+    }; ENVIRONMENTS_MAX],
+);
+
+/// Memory for [`Kernel::vcpus`].
+pub static VCPUS: Once<[Vcpu; VCPUS_MAX]> = Once::new(
+    [const {
+        Vcpu {
+            current: EnvironmentId::NOBODY,
+            routes: [Route {
+                environment: EnvironmentId::NOBODY,
+                event: 0,
+            }; DEVICE_VECTORS],
+            routes_used: 0,
+        }
+    }; VCPUS_MAX],
+);
+
+/// Runs `work` with the lock held. Before boot has made the state there is nothing to do it with.
+pub fn with_kernel<R>(work: impl FnOnce(&mut Kernel) -> R) -> R {
+    let mut guard: Guard<Option<Kernel>> = KERNEL.lock();
+    match guard.as_mut() {
+        Some(kernel) => work(kernel),
+        None => panic!("the kernel was entered before it had booted"),
+    }
+}
+
+impl Kernel {
+    /// Who runs on vCPU `index`.
+    pub fn current(&self, index: usize) -> EnvironmentId {
+        self.vcpus
+            .get(index)
+            .map_or(EnvironmentId::NOBODY, |vcpu| vcpu.current)
+    }
+
+    /// The kernel's side of an environment.
+    pub fn environment(&mut self, id: EnvironmentId) -> Result<&mut Environment, Error> {
+        let index = usize::from(id.0).checked_sub(1).ok_or(Error::BadArgument)?;
+        self.environments.get_mut(index).ok_or(Error::BadArgument)
+    }
+
+    /// Whether the machine has a feature.
+    pub fn has(&self, feature: u64) -> bool {
+        self.features & feature != 0
+    }
+}
