@@ -1,14 +1,18 @@
 //! The command line: what can be asked for, and who does it.
 
+pub mod bundle;
+pub mod doctor;
 pub mod exit_status;
+pub mod images;
 pub mod observation;
 pub mod report;
 pub mod run;
 pub mod table;
 
+use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::error::Error;
 use crate::image::size::Size;
@@ -33,8 +37,45 @@ pub struct Command {
 #[derive(Debug, Subcommand)]
 pub enum Task {
     /// Runs an image to its end
-    #[command(after_long_help = RUN_HELP)]
+    #[command(after_long_help = RUN_HELP, override_usage = "exo run [OPTIONS] IMAGE [ARG]...")]
     Run(RunOptions),
+    /// Lists the images that can be run
+    #[command(
+        after_long_help = "Example:\n  exo images\n\nAn image is a file images/NAME.toml in the project's folder (EXO_HOME)."
+    )]
+    Images,
+    /// Says what this host offers and lacks, and how to mend it
+    #[command(
+        after_long_help = "Example:\n  exo doctor && exo run hello\n\nThe exit status is 0 if images can run here."
+    )]
+    Doctor,
+    /// Writes the boot module of an image to a file, for another VMM
+    #[command(after_long_help = BUNDLE_HELP)]
+    Bundle(BundleOptions),
+    /// Prints a completion script for a shell
+    #[command(
+        after_long_help = "Example:\n  exo completions bash > ~/.local/share/bash-completion/completions/exo"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page
+    #[command(after_long_help = "Example:\n  exo man > exo.1 && man ./exo.1")]
+    Man,
+}
+
+/// Options of `exo bundle`.
+#[derive(Debug, Args)]
+pub struct BundleOptions {
+    /// Name of an image, or path of a manifest
+    pub image: String,
+    /// File to write
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Arguments for the first program of the image, behind `--`
+    #[arg(last = true, value_name = "ARG")]
+    pub arguments: Vec<String>,
 }
 
 /// Options of `exo run`.
@@ -58,15 +99,21 @@ pub struct RunOptions {
     /// Write the report as a table to standard error at the end
     #[arg(long)]
     pub stats: bool,
-    /// Name of an image, as `exo images` lists them, or path of a manifest
-    pub image: String,
-    /// Arguments for the first program of the image
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "ARG"
-    )]
-    pub arguments: Vec<String>,
+    /// Name of an image, as `exo images` lists them, or path of a manifest; then arguments for its first program
+    #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE [ARG]")]
+    pub image_and_arguments: Vec<String>,
+}
+
+impl RunOptions {
+    /// The image.
+    pub fn image(&self) -> &str {
+        self.image_and_arguments.first().map_or("", String::as_str)
+    }
+
+    /// What the program gets.
+    pub fn arguments(&self) -> &[String] {
+        self.image_and_arguments.get(1..).unwrap_or_default()
+    }
 }
 
 /// A `--disk` option.
@@ -105,6 +152,15 @@ Examples:
 
 The exit status is that of the program; exo --help has the whole table.";
 
+const BUNDLE_HELP: &str = "\
+Examples:
+  exo bundle hello -o hello.bundle
+  exo bundle hello -o hello.bundle -- one two
+  qemu-system-x86_64 -M q35 -m 64 -nographic -no-reboot -kernel target/guest/exo-kernel \\
+      -initrd hello.bundle -device isa-debug-exit,iobase=0xf4,iosize=4
+
+The bundle has no device functions: those are this VMM's.";
+
 /// The size in a `--memory` option, which is checked like the manifest's.
 fn memory_option(text: &str) -> Result<Size, Error> {
     text.parse::<Size>()
@@ -123,9 +179,118 @@ pub fn execute(clock: run::StartClock) -> u8 {
     };
     let done = match command.task {
         Task::Run(options) => run::run(&options, clock),
+        Task::Images => images::list(),
+        Task::Doctor => Ok(doctor::examine()),
+        Task::Bundle(options) => bundle::write(&options),
+        Task::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Command::command(), "exo", &mut script);
+            print(&String::from_utf8_lossy(&script));
+            Ok(0)
+        }
+        Task::Man => manual().map(|page| {
+            print(&page);
+            0
+        }),
     };
     done.unwrap_or_else(|error| {
         eprintln!("exo: {error}");
         exit_status::of_error(&error)
     })
+}
+
+/// Writes to standard output. A reader that has gone away does not want the rest.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// The manual page of `exo`, with one section for each subcommand behind it.
+fn manual() -> Result<String, Error> {
+    let failed = |error| Error::system("writing the manual page", error);
+    let mut page = Vec::new();
+    let mut command = Command::command();
+    command.build();
+    clap_mangen::Man::new(command.clone())
+        .render(&mut page)
+        .map_err(failed)?;
+    for subcommand in command
+        .get_subcommands()
+        .filter(|one| one.get_name() != "help")
+    {
+        let title = format!(".SH \"EXO {}\"\n", subcommand.get_name().to_uppercase());
+        page.extend_from_slice(title.as_bytes());
+        let manual = clap_mangen::Man::new(subcommand.clone());
+        manual
+            .render_description_section(&mut page)
+            .map_err(failed)?;
+        manual.render_synopsis_section(&mut page).map_err(failed)?;
+        manual.render_options_section(&mut page).map_err(failed)?;
+        manual.render_extra_section(&mut page).map_err(failed)?;
+    }
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_is_well_formed() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_image_belongs_to_the_program() {
+        let words = [
+            "exo", "run", "--vcpus", "2", "hash", "--json", "-x", "--", "--disk",
+        ];
+        let Task::Run(options) = Command::parse_from(words).task else {
+            panic!("another task");
+        };
+        assert_eq!(options.vcpus, Some(2));
+        assert_eq!(options.arguments(), ["--json", "-x", "--", "--disk"]);
+        assert_eq!(options.json, None);
+    }
+
+    #[test]
+    fn json_takes_its_file_behind_an_equals_sign_only() {
+        let json = |words: &[&str]| match Command::parse_from(words).task {
+            Task::Run(options) => (options.json.clone(), options.image().to_owned()),
+            _ => panic!("another task"),
+        };
+        assert_eq!(
+            json(&["exo", "run", "--json", "hello"]),
+            (Some("-".into()), "hello".into())
+        );
+        assert_eq!(
+            json(&["exo", "run", "--json=file", "hello"]),
+            (Some("file".into()), "hello".into())
+        );
+    }
+
+    #[test]
+    fn disks_may_be_readonly() {
+        let disk: DiskOption = "a,b.img,readonly".parse().unwrap();
+        assert_eq!(
+            disk,
+            DiskOption {
+                path: "a,b.img".into(),
+                readonly: true
+            }
+        );
+    }
+
+    #[test]
+    fn manual_has_every_subcommand() {
+        let page = manual().unwrap();
+        for word in [
+            "EXO RUN",
+            "EXO DOCTOR",
+            "EXO BUNDLE",
+            "machine failed",
+            "two\\-hashes",
+        ] {
+            assert!(page.contains(word), "{word}");
+        }
+    }
 }

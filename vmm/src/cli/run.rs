@@ -42,7 +42,7 @@ impl StartClock {
 /// Runs an image; gives the exit status.
 pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     let home = Home::find();
-    let manifest_path = home.manifest(&options.image)?;
+    let manifest_path = home.manifest(options.image())?;
     let manifest = Manifest::read(&manifest_path)?;
     let memory = options
         .memory
@@ -57,7 +57,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
         &Choices {
             origin: &manifest_path.display().to_string(),
             programs: &home.programs()?,
-            arguments: &options.arguments,
+            arguments: options.arguments(),
             vcpus,
             functions: false,
         },
@@ -69,7 +69,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             bundle,
             memory,
             vcpus,
-            command_line: &options.image,
+            command_line: options.image(),
             output: Box::new(std::io::stdout()),
             statistics: options.json.is_some() || options.stats,
         },
@@ -82,7 +82,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     if options.json.is_some() || options.stats {
         let doorbells = vec![0; environments.len()];
         let run = Run {
-            image: &options.image,
+            image: options.image(),
             status,
             clock,
             outcome: &outcome,
@@ -159,7 +159,7 @@ fn check_disks(options: &RunOptions, manifest: &Manifest) -> Result<(), Error> {
         return Err(Error::Usage(format!(
             "{} --disk given, but image {} uses {wanted}; leave the rest out",
             options.disks.len(),
-            options.image
+            options.image()
         )));
     }
     Ok(())
