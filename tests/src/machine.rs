@@ -16,6 +16,7 @@ pub struct Machine {
     arguments: Vec<OsString>,
     prefix: Vec<OsString>,
     guest: Option<PathBuf>,
+    input: String,
 }
 
 impl Machine {
@@ -27,6 +28,7 @@ impl Machine {
             arguments: Vec::new(),
             prefix: Vec::new(),
             guest: None,
+            input: String::new(),
         }
     }
 
@@ -70,6 +72,12 @@ impl Machine {
         self
     }
 
+    /// Will have this on its standard input.
+    pub fn input(mut self, input: &str) -> Self {
+        self.input = input.to_owned();
+        self
+    }
+
     /// Will take kernel and programs from here.
     pub fn guest(mut self, guest: &Guest) -> Self {
         self.guest = Some(guest.path().to_owned());
@@ -96,7 +104,7 @@ impl Machine {
         if let Some(guest) = &self.guest {
             command.env("EXO_GUEST", guest);
         }
-        let finished = process::run(&mut command);
+        let finished = process::run_with_input(&mut command, &self.input);
         let text = std::fs::read_to_string(&report).ok();
         Outcome::new(
             format!("{command:?}"),

@@ -1,6 +1,6 @@
 //! Runs a command to its end, with a limit on time, and keeps what it wrote.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,12 +25,21 @@ pub fn limit() -> Duration {
 
 /// Runs `command` with no input, and fails the test if it takes longer than [`limit`].
 pub fn run(command: &mut Command) -> Finished {
+    run_with_input(command, "")
+}
+
+/// Runs `command` with this on its standard input, which then ends.
+pub fn run_with_input(command: &mut Command, input: &str) -> Finished {
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    if let Some(mut pipe) = child.stdin.take() {
+        // A command that ends without reading its input is judged by what else it did.
+        let _ = pipe.write_all(input.as_bytes());
+    }
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
     let status = wait(&mut child);
