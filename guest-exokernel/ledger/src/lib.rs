@@ -3,7 +3,7 @@
 //! The ledger is the exported tables and the rules by which they change. It knows nothing of page tables, processors or
 //! devices: the kernel asks it first (`check_*`, `plan_*`: no change), then acts, then records (`commit_*`, `add_*`,
 //! `remove_*`: cannot fail). [`Ledger::audit`] recounts everything and says what does not add up.
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 #![deny(
     clippy::unwrap_used,
@@ -13,8 +13,18 @@
     clippy::arithmetic_side_effects
 )]
 
+#[cfg(test)]
+extern crate self as exo_ledger;
+
 mod audit;
 mod capabilities;
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+mod corruption_test;
 mod dma;
 mod environments;
 mod functions;

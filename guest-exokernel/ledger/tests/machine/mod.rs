@@ -20,8 +20,8 @@ pub const SLOTS: usize = 20;
 pub const FUNCTIONS: u32 = 3;
 /// Environments.
 pub const ENVIRONMENTS: u16 = 3;
-/// Page-table frames.
-pub const TABLE_POOL: u64 = 8;
+/// Page-table frames: all quotas together, as the bundle says it.
+pub const TABLE_POOL: u64 = 12;
 /// The environments.
 pub const ONE: EnvironmentId = EnvironmentId(1);
 /// The second.

@@ -1,0 +1,290 @@
+//! Runs each operation on the ledger, as the kernel would, and on the model, and compares.
+
+use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
+use exo_ledger::Ledger;
+
+use super::answers::Answers;
+use super::model::{Model, Resource};
+use super::operation::Operation;
+use crate::machine::*;
+
+/// A ledger and a model that have seen the same operations.
+pub struct Comparison {
+    ledger: Ledger<'static>,
+    model: Model,
+    answers: Answers,
+}
+
+impl Comparison {
+    /// The machine of the tests, and a model of it.
+    pub fn new() -> Self {
+        Self {
+            ledger: machine(),
+            model: Model::default(),
+            answers: Answers::default(),
+        }
+    }
+
+    /// Does one operation in both; `Err` says where they differ.
+    pub fn run(&mut self, operation: Operation) -> Result<(), String> {
+        let before = snapshot(&self.ledger);
+        let (name, expected, answer) = self.perform(operation);
+        if answer != expected {
+            return Err(format!("{name} answered {answer:?}, expected {expected:?}"));
+        }
+        if answer.is_err() && snapshot(&self.ledger) != before {
+            return Err(format!("{name} answered {answer:?} and changed the tables"));
+        }
+        self.ledger
+            .audit()
+            .map_err(|found| format!("audit: {found:?}"))?;
+        self.compare_capabilities()?;
+        self.answers.count(name, answer);
+        Ok(())
+    }
+
+    /// Asserts that the run was no walk through refusals alone.
+    pub fn assert_all_answers_were_seen(&self) {
+        self.answers.assert_all_were_seen();
+    }
+
+    /// Each capability of the model is in the ledger; the audit says that their numbers agree with the tables.
+    fn compare_capabilities(&self) -> Result<(), String> {
+        for (&word, resource) in &self.model.resources {
+            let entry = self.ledger.capability(resource.holder, Capability(word));
+            let entry = entry.map_err(|error| format!("{word:#x} is lost: {error}"))?;
+            let found = Resource {
+                holder: entry.holder,
+                kind: Kind::from_number(entry.kind).ok_or("no kind")?,
+                first: entry.first,
+                count: entry.count,
+                rights: Rights(u32::from(entry.rights)),
+            };
+            if found != *resource {
+                return Err(format!("{word:#x} is {found:?}, expected {resource:?}"));
+            }
+        }
+        for index in 0..ENVIRONMENTS {
+            let id = EnvironmentId(index + 1);
+            let entry = self.ledger.environment(id).map_err(|e| e.to_string())?;
+            let held = self.model.held(id).count();
+            if u64::from(entry.frames) != self.model.frames(id)
+                || entry.capabilities as usize != held
+            {
+                return Err(format!("{id:?} is charged wrongly"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Records a new capability in the model, which must never have been seen before.
+    fn record(&mut self, word: Capability, holder: EnvironmentId, kind: Kind, rights: Rights) {
+        let entry = self.ledger.capability(holder, word).expect("a good word");
+        assert!(!self.model.stale.contains(&word.0), "{word:?} came again");
+        let resource = Resource {
+            holder,
+            kind,
+            first: entry.first,
+            count: entry.count,
+            rights,
+        };
+        let old = self.model.resources.insert(word.0, resource);
+        assert_eq!(old, None, "{word:?} is somebody's already");
+    }
+
+    fn forget(&mut self, word: Capability) {
+        if let Some(resource) = self.model.resources.remove(&word.0) {
+            self.model.stale.push(word.0);
+            if resource.kind == Kind::Function {
+                self.model.bound.remove(&(resource.first as u32));
+            }
+        }
+    }
+
+    fn perform(
+        &mut self,
+        operation: Operation,
+    ) -> (&'static str, Result<(), Error>, Result<(), Error>) {
+        let ledger = &mut self.ledger;
+        match operation {
+            Operation::Allocate {
+                caller,
+                first,
+                count,
+                order,
+            } => {
+                let expected = self.model.allocate(caller, first, count, order);
+                let plan = ledger.plan_allocation(caller, first, count, order);
+                if let (Ok(plan), Ok(frames)) = (plan, expected) {
+                    assert_eq!(plan.count, frames);
+                    assert!(first == u64::MAX || plan.first == first);
+                    assert!(self.model.are_free(plan.first, plan.count));
+                    let word = ledger.commit_allocation(caller, plan);
+                    let kind = if order == 0 {
+                        Kind::Frames
+                    } else {
+                        Kind::Blocks
+                    };
+                    self.record(word, caller, kind, Rights::READ_WRITE);
+                }
+                ("allocate", expected.map(drop), plan.map(drop))
+            }
+            Operation::Claim {
+                caller,
+                first,
+                count,
+            } => {
+                let expected = self.model.claim(caller, first, count);
+                let answer = ledger.claim_frames(caller, first, count);
+                if let (Ok(word), Ok(())) = (answer, expected) {
+                    self.record(word, caller, Kind::Frames, Rights::READ_WRITE);
+                }
+                ("claim", expected, answer.map(drop))
+            }
+            Operation::Free { caller, word } => {
+                let word = self.model.resolve(caller, word);
+                let resource = self.model.resource(caller, word.0);
+                let expected = resource.and_then(|resource| self.model.check_free(&resource));
+                let answer = free(&mut self.ledger, caller, word);
+                if answer.is_ok() {
+                    self.forget(word);
+                }
+                ("free", expected, answer)
+            }
+            Operation::Map {
+                caller,
+                word,
+                place,
+                count,
+                rights,
+            } => {
+                let word = self.model.resolve(caller, word);
+                let run = (self.model.locate(word, place), count);
+                let expected = self.model.map(caller, word.0, run, rights);
+                let answer = map(&mut self.ledger, caller, word, run, rights);
+                if let (Ok(kind), Ok(_)) = (answer, expected) {
+                    let device = kind == Kind::Function;
+                    let pages = run.0..run.0 + run.1;
+                    let mappings = &mut self.model.mappings;
+                    mappings.extend(pages.map(|page| (caller, page, device)));
+                }
+                ("map", expected.map(drop), answer.map(drop))
+            }
+            Operation::Unmap { caller, which } => {
+                self.unmap(caller, which);
+                ("unmap", Ok(()), Ok(()))
+            }
+            Operation::MapDma {
+                caller,
+                word,
+                place,
+                count,
+                rights,
+            } => {
+                let word = self.model.resolve(caller, word);
+                let run = (self.model.locate(word, place), count);
+                let expected = self.model.map_dma(caller, word.0, run, rights);
+                let answer = map_dma(&mut self.ledger, caller, word, run, rights);
+                if let (Ok(dma), Ok(())) = (answer, expected) {
+                    self.record(dma, caller, Kind::Dma, rights);
+                }
+                ("map_dma", expected, answer.map(drop))
+            }
+            Operation::Bind { caller, word } => {
+                let word = self.model.resolve(caller, word);
+                let resource = self.model.resource(caller, word.0);
+                let expected = resource.and_then(|resource| match resource.kind {
+                    Kind::Function if self.model.bound.insert(resource.first as u32) => Ok(()),
+                    Kind::Function => Err(Error::BadState),
+                    _ => Err(Error::WrongKind),
+                });
+                ("bind", expected, bind(&mut self.ledger, caller, word))
+            }
+            Operation::Give { caller, index } => {
+                let mut resources = self.model.resources.values();
+                let given = resources.any(|resource| {
+                    resource.kind == Kind::Function && resource.first == u64::from(index)
+                });
+                if given {
+                    return ("keep", Ok(()), Ok(()));
+                }
+                let expected = self.model.check_capability(caller);
+                let answer = self.ledger.check_capability_quota(caller);
+                if answer.is_ok() {
+                    let word = give_function(&mut self.ledger, index, caller);
+                    self.record(word, caller, Kind::Function, Rights::READ_WRITE);
+                }
+                ("give", expected, answer)
+            }
+            Operation::Table { caller, more } => {
+                let used = self.model.tables.entry(caller.0).or_default();
+                if !more {
+                    *used = used.saturating_sub(1);
+                    ledger.remove_table(caller);
+                    return ("table", Ok(()), Ok(()));
+                }
+                let answer = ledger.check_tables_quota(caller, 1);
+                if *used == QUOTAS.tables {
+                    return ("table", Err(Error::Quota), answer);
+                }
+                *used += 1;
+                ledger.add_table(caller);
+                ("table", Ok(()), answer)
+            }
+            Operation::End { caller } => {
+                self.end(caller);
+                ("end", Ok(()), Ok(()))
+            }
+        }
+    }
+
+    /// Unmaps one page of the caller, or all.
+    fn unmap(&mut self, caller: EnvironmentId, which: usize) {
+        let mappings = &mut self.model.mappings;
+        let own = mappings.iter().filter(|(by, ..)| *by == caller).count();
+        let chosen = which.checked_rem(own).filter(|_| !which.is_multiple_of(3));
+        let mut position = 0;
+        let ledger = &mut self.ledger;
+        mappings.retain(|&(by, page, device)| {
+            if by != caller {
+                return true;
+            }
+            let keep = chosen.is_some_and(|chosen| chosen != position);
+            position += 1;
+            match (keep, device) {
+                (true, _) => {}
+                (false, true) => ledger.remove_device_mapping(page),
+                (false, false) => ledger.remove_mapping(page),
+            }
+            keep
+        });
+    }
+
+    /// Ends an environment, with all that it has mapped, and starts it again.
+    fn end(&mut self, caller: EnvironmentId) {
+        self.ledger.record_exit(caller, 1);
+        take_everything_back(&mut self.ledger, caller);
+        self.model.mappings.retain(|(by, ..)| *by != caller);
+        for _ in 0..self.model.tables.remove(&caller.0).unwrap_or_default() {
+            self.ledger.remove_table(caller);
+        }
+        let words: Vec<u64> = self.model.resources.keys().copied().collect();
+        for word in words {
+            if self.model.resources[&word].holder == caller {
+                self.forget(Capability(word));
+            }
+        }
+        self.ledger.audit().expect("a sound end");
+        let entry = self.ledger.environment(caller).expect("a record");
+        assert_eq!((entry.frames, entry.capabilities), (0, 0));
+        self.ledger.add_environment(caller, &[b'e'; 32], 0, QUOTAS);
+    }
+}
+
+/// What the kernel does for `function_bind`, devices aside.
+fn bind(ledger: &mut Ledger, caller: EnvironmentId, word: Capability) -> Result<(), Error> {
+    let index = ledger.function_capability(caller, word)?;
+    ledger.check_bind(index)?;
+    ledger.commit_bind(index);
+    Ok(())
+}

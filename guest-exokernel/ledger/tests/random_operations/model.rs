@@ -1,0 +1,275 @@
+//! What the ledger should do, said with maps: no counters, no states, no tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use exo_abi::call::ANY_FRAME;
+use exo_abi::{EnvironmentId, Error, Kind, Rights};
+
+use crate::machine::*;
+
+/// What a capability names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resource {
+    pub holder: EnvironmentId,
+    pub kind: Kind,
+    pub first: u64,
+    pub count: u64,
+    pub rights: Rights,
+}
+
+impl Resource {
+    fn has_memory(&self) -> bool {
+        matches!(self.kind, Kind::Frames | Kind::Blocks)
+    }
+
+    fn contains(&self, frame: u64) -> bool {
+        (self.first..self.first + self.count).contains(&frame)
+    }
+}
+
+/// Who has what. Ownership follows from the capabilities alone.
+#[derive(Default)]
+pub struct Model {
+    /// By capability word.
+    pub resources: BTreeMap<u64, Resource>,
+    /// Words that were freed.
+    pub stale: Vec<u64>,
+    /// Each mapping of a page: by whom, of which page, and whether of a device.
+    pub mappings: Vec<(EnvironmentId, u64, bool)>,
+    /// Functions that are bound.
+    pub bound: BTreeSet<u32>,
+    /// Page-table frames in use.
+    pub tables: BTreeMap<u16, u32>,
+}
+
+/// Whether all of these frames are memory, the kernel's included.
+fn is_memory(first: u64, count: u64) -> bool {
+    first
+        .checked_add(count)
+        .is_some_and(|end| end <= BLOCKS * BLOCK && (first..end).all(|frame| frame / BLOCK != HOLE))
+}
+
+impl Model {
+    /// The resource that `holder` names by `word`.
+    pub fn resource(&self, holder: EnvironmentId, word: u64) -> Result<Resource, Error> {
+        match self.resources.get(&word) {
+            Some(resource) if resource.holder == holder => Ok(*resource),
+            _ => Err(Error::BadCapability),
+        }
+    }
+
+    /// Resources of `holder`.
+    pub fn held(&self, holder: EnvironmentId) -> impl Iterator<Item = &Resource> {
+        self.resources
+            .values()
+            .filter(move |resource| resource.holder == holder)
+    }
+
+    /// Frames that `holder` is charged for.
+    pub fn frames(&self, holder: EnvironmentId) -> u64 {
+        let memory = self.held(holder).filter(|resource| resource.has_memory());
+        memory.map(|resource| resource.count).sum()
+    }
+
+    /// Whether none of these frames of the machine belongs to anybody.
+    pub fn are_free(&self, first: u64, count: u64) -> bool {
+        let end = first + count;
+        first >= BLOCK
+            && !self.resources.values().any(|resource| {
+                resource.has_memory()
+                    && resource.first < end
+                    && first < resource.first + resource.count
+            })
+    }
+
+    /// Whether a run of `count` frames is free, in one block.
+    fn has_run(&self, count: u64) -> bool {
+        (1..BLOCKS).filter(|&block| block != HOLE).any(|block| {
+            let mut start = block * BLOCK;
+            let end = start + BLOCK;
+            // Only after something owned, or at the start of the block, can a longest run begin.
+            while start + count <= end {
+                if self.are_free(start, count) {
+                    return true;
+                }
+                let behind = self.resources.values().filter(|resource| {
+                    resource.has_memory() && resource.first + resource.count > start
+                });
+                let next = behind.map(|resource| resource.first + resource.count).min();
+                start = next.unwrap_or(end);
+            }
+            false
+        })
+    }
+
+    pub fn check_capability(&self, holder: EnvironmentId) -> Result<(), Error> {
+        if self.held(holder).count() >= QUOTAS.capabilities as usize {
+            Err(Error::Quota)
+        } else if self.resources.len() >= SLOTS {
+            Err(Error::Exhausted)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check_frames(&self, holder: EnvironmentId, frames: u64) -> Result<(), Error> {
+        if frames > u64::from(QUOTAS.frames) - self.frames(holder) {
+            return Err(Error::Quota);
+        }
+        self.check_capability(holder)
+    }
+
+    fn check_named(&self, first: u64, count: u64) -> Result<(), Error> {
+        if !is_memory(first, count) {
+            Err(Error::OutOfRange)
+        } else if !self.are_free(first, count) {
+            Err(Error::Taken)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What `frame_allocate` answers; `Ok`: how many frames.
+    pub fn allocate(
+        &self,
+        caller: EnvironmentId,
+        first: u64,
+        count: u64,
+        order: u64,
+    ) -> Result<u64, Error> {
+        let (most, size) = match order {
+            0 => (BLOCK, 1),
+            9 => (BLOCKS, BLOCK),
+            _ => return Err(Error::BadArgument),
+        };
+        if count == 0 || count > most {
+            return Err(Error::BadCount);
+        }
+        if first != ANY_FRAME && !first.is_multiple_of(size) {
+            return Err(Error::BadAddress);
+        }
+        let frames = count * size;
+        self.check_frames(caller, frames)?;
+        if first != ANY_FRAME {
+            self.check_named(first, frames)?;
+        } else {
+            let found = match order {
+                0 => self.has_run(count),
+                _ => (1..BLOCKS).any(|block| {
+                    is_memory(block * BLOCK, frames) && self.are_free(block * BLOCK, frames)
+                }),
+            };
+            if !found {
+                return Err(Error::Exhausted);
+            }
+        }
+        Ok(frames)
+    }
+
+    /// What `claim_frames` answers.
+    pub fn claim(&self, caller: EnvironmentId, first: u64, count: u64) -> Result<(), Error> {
+        if count == 0 {
+            return Err(Error::BadCount);
+        }
+        self.check_frames(caller, count)?;
+        self.check_named(first, count)
+    }
+
+    /// Whether anything keeps `resource` from being given back.
+    pub fn check_free(&self, resource: &Resource) -> Result<(), Error> {
+        let in_use = match resource.kind {
+            Kind::Frames | Kind::Blocks => {
+                let mut mappings = self.mappings.iter();
+                mappings.any(|&(_, page, device)| !device && resource.contains(page))
+                    || self.resources.values().any(|other| {
+                        other.kind == Kind::Dma
+                            && (resource.contains(other.first) || other.contains(resource.first))
+                    })
+            }
+            Kind::Function => {
+                let index = resource.first as u32;
+                let mut mappings = self.mappings.iter();
+                mappings.any(|&(_, page, device)| device && is_page_of(index, page, 1))
+            }
+            Kind::Ports | Kind::Dma => false,
+        };
+        if in_use { Err(Error::InUse) } else { Ok(()) }
+    }
+
+    /// What `page_map` answers for one run.
+    pub fn map(
+        &self,
+        caller: EnvironmentId,
+        word: u64,
+        (first, count): (u64, u64),
+        rights: Rights,
+    ) -> Result<Kind, Error> {
+        let resource = self.resource(caller, word)?;
+        if matches!(resource.kind, Kind::Dma | Kind::Ports) {
+            return Err(Error::WrongKind);
+        }
+        if count == 0 {
+            return Err(Error::BadCount);
+        }
+        if resource.kind == Kind::Function {
+            let index = resource.first as u32;
+            if !self.bound.contains(&index) {
+                return Err(Error::BadState);
+            }
+            if rights.contains(Rights::EXECUTE) {
+                return Err(Error::NotPermitted);
+            }
+            if !is_page_of(index, first, count) {
+                return Err(Error::OutOfRange);
+            }
+        } else if !is_part_of(&resource, first, count) {
+            return Err(Error::OutOfRange);
+        }
+        Ok(resource.kind)
+    }
+
+    /// What `dma_map` answers.
+    pub fn map_dma(
+        &self,
+        caller: EnvironmentId,
+        word: u64,
+        (first, count): (u64, u64),
+        rights: Rights,
+    ) -> Result<(), Error> {
+        if ![Rights::READ, Rights::WRITE, Rights::READ_WRITE].contains(&rights) {
+            return Err(Error::BadArgument);
+        }
+        let resource = self.resource(caller, word)?;
+        if !resource.has_memory() {
+            return Err(Error::WrongKind);
+        }
+        if count == 0 {
+            return Err(Error::BadCount);
+        }
+        if !is_part_of(&resource, first, count) {
+            return Err(Error::OutOfRange);
+        }
+        let rights = self.held(caller).filter(|other| other.kind == Kind::Dma);
+        if rights.count() >= QUOTAS.dma_mappings as usize {
+            return Err(Error::Quota);
+        }
+        self.check_capability(caller)
+    }
+}
+
+/// Whether all these frames are of the resource.
+fn is_part_of(resource: &Resource, first: u64, count: u64) -> bool {
+    let end = first.checked_add(count);
+    resource.contains(first) && end.is_some_and(|end| resource.contains(end - 1))
+}
+
+/// Whether all these pages are registers, or all are doorbells, of function `index`.
+fn is_page_of(index: u32, first: u64, count: u64) -> bool {
+    let pages = |start: u64, length: u64| {
+        first >= start
+            && first
+                .checked_add(count)
+                .is_some_and(|end| end <= start + length)
+    };
+    pages(registers(index), 4) || pages(doorbells(index), 2)
+}

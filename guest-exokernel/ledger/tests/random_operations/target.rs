@@ -1,0 +1,43 @@
+//! What an operation aims at, at the time when it is done.
+
+use exo_abi::{Capability, EnvironmentId, Kind};
+
+use super::model::Model;
+use super::operation::{Place, Word};
+use crate::machine::registers;
+
+impl Model {
+    /// The word that `caller` uses.
+    pub fn resolve(&self, caller: EnvironmentId, word: Word) -> Capability {
+        let pick = |words: Vec<u64>, index: usize| match words.len() {
+            0 => 0,
+            length => words[index % length],
+        };
+        let all = self.resources.iter();
+        Capability(match word {
+            Word::Own(index) => pick(
+                all.filter(|(_, resource)| resource.holder == caller)
+                    .map(|(word, _)| *word)
+                    .collect(),
+                index,
+            ),
+            Word::Anybodys(index) => pick(all.map(|(word, _)| *word).collect(), index),
+            Word::Stale(index) => pick(self.stale.clone(), index),
+            Word::Guessed(word) => word,
+        })
+    }
+
+    /// The first frame that the operation names.
+    pub fn locate(&self, word: Capability, place: Place) -> u64 {
+        match place {
+            Place::At(frame) => frame,
+            Place::Within(offset) => match self.resources.get(&word.0) {
+                Some(resource) if resource.kind == Kind::Function => {
+                    registers(resource.first as u32) + offset
+                }
+                Some(resource) => resource.first + offset,
+                None => offset,
+            },
+        }
+    }
+}
