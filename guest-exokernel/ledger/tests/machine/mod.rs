@@ -192,11 +192,12 @@ pub fn map(
     rights: Rights,
 ) -> Result<Kind, Error> {
     let kind = ledger.check_mapping(holder, capability, first, count, rights)?;
-    for page in first..first + count {
-        match kind {
-            Kind::Function => ledger.add_device_mapping(page),
-            _ => ledger.add_mapping(page),
+    if kind == Kind::Function {
+        for page in first..first + count {
+            ledger.add_device_mapping(page);
         }
+    } else {
+        ledger.add_mappings(first, count);
     }
     Ok(kind)
 }

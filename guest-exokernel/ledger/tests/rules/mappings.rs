@@ -89,15 +89,35 @@ fn mappings_of_a_frame_are_refused_before_the_count_wraps() {
     assert_eq!(snapshot(&ledger), before);
     map(&mut ledger, ONE, frames, (FIRST + 1, 1), Rights::READ).unwrap();
     // A mapping too many, unchecked, still does not make the frame look unmapped.
-    ledger.add_mapping(FIRST);
+    ledger.add_mappings(FIRST, 1);
     assert_eq!(ledger.tables().frames[FIRST as usize].mappings, u16::MAX);
+}
+
+#[test]
+fn mappings_over_block_boundaries_are_counted_for_each_frame_and_block() {
+    let mut ledger = machine();
+    allocate(&mut ledger, ONE, BLOCK + 511, 3, 0).unwrap();
+    allocate(&mut ledger, ONE, 5 * BLOCK, 2, 9).unwrap();
+    ledger.add_mappings(BLOCK + 511, 3);
+    ledger.add_mappings(6 * BLOCK - 2, 5);
+    let tables = ledger.tables();
+    for frame in [BLOCK + 511, 2 * BLOCK, 2 * BLOCK + 1] {
+        assert_eq!(tables.frames[frame as usize].mappings, 1);
+    }
+    assert_eq!(tables.frames[2 * 512 + 2].mappings, 0);
+    assert_eq!(
+        (tables.blocks[5].mappings, tables.blocks[6].mappings),
+        (2, 3)
+    );
+    ledger.audit().unwrap();
 }
 
 #[test]
 fn mappings_of_what_is_no_memory_are_not_counted() {
     let mut ledger = machine();
     let before = snapshot(&ledger);
-    ledger.add_mapping(u64::MAX);
+    ledger.add_mappings(u64::MAX, 1);
+    ledger.add_mappings(BLOCKS * BLOCK, u64::MAX);
     ledger.remove_mapping(BLOCKS * BLOCK);
     ledger.remove_mapping(BLOCK);
     assert_eq!(snapshot(&ledger), before);
