@@ -41,6 +41,8 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// The report.
     pub fn report(&self, machine: &Machine) -> Report {
+        // First of all, since what follows takes memory itself.
+        let peak_kib = peak_kib();
         let exits: Vec<VmExits> = machine
             .exit_counts()
             .iter()
@@ -78,7 +80,7 @@ impl Run<'_> {
             memory: MemoryReport {
                 guest_kib: machine.map.memory >> 10,
                 guest_resident_kib: memory::resident_kib(machine.memory()),
-                peak_kib: peak_kib(),
+                peak_kib,
             },
             host: HostReport {
                 kind: HostKind::detect().name(),

@@ -116,21 +116,10 @@ fn status(end: &End, environments: &[Environment]) -> u8 {
 fn explain(end: &End, environments: &[Environment]) {
     match end {
         End::Asked(ExitCode::Orderly) => {
-            for one in environments
-                .iter()
-                .filter(|one| one.state() != Some(State::Exited))
-            {
-                let entry = &one.entry;
-                eprintln!(
-                    "exo: environment `{}`: {}: {} (error code {:#x}) at {:#x}, address {:#x}; look the instruction up in its program with objdump -d",
-                    one.name(),
-                    one.abort_reason()
-                        .map_or("unknown reason", AbortReason::name),
-                    Vector::from_number(entry.abort_vector).map_or("unknown vector", Vector::name),
-                    entry.abort_error_code,
-                    entry.abort_instruction,
-                    entry.abort_address,
-                );
+            for one in environments {
+                if let Some(line) = complaint(one) {
+                    eprintln!("exo: environment `{}`: {line}", one.name());
+                }
             }
         }
         End::Asked(code) => eprintln!(
@@ -142,6 +131,28 @@ fn explain(end: &End, environments: &[Environment]) {
             );
         }
         End::Failed { what, registers } => eprintln!("exo: {what}\n{registers}"),
+    }
+}
+
+/// What the user should know of an environment that did not end by itself.
+fn complaint(environment: &Environment) -> Option<String> {
+    let entry = &environment.entry;
+    match environment.state() {
+        Some(State::Exited) => None,
+        Some(State::Aborted) => Some(format!(
+            "{}: {} (error code {:#x}) at {:#x}, address {:#x}; objdump -d its program to see what is there",
+            environment
+                .abort_reason()
+                .map_or("unknown reason", AbortReason::name),
+            Vector::from_number(entry.abort_vector).map_or("unknown vector", Vector::name),
+            entry.abort_error_code,
+            entry.abort_instruction,
+            entry.abort_address,
+        )),
+        state => Some(format!(
+            "still {} at the end; this is a fault of the kernel, report it as a bug",
+            state.map_or("in an unknown state", State::name)
+        )),
     }
 }
 

@@ -414,3 +414,7 @@ fn padded(name: &str) -> [u8; NAME_MAX] {
     }
     field
 }
+
+#[cfg(test)]
+#[path = "bundle_test.rs"]
+mod tests;

@@ -295,3 +295,7 @@ impl Notes {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "executable_test.rs"]
+mod tests;

@@ -165,7 +165,7 @@ impl Manifest {
         let manifest: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map_or(String::new(), |span| {
                 let before = text.get(..span.start).unwrap_or(text);
-                format!(", line {}", before.lines().count().max(1))
+                format!(", line {}", before.matches('\n').count() + 1)
             });
             let message = error.message().replace('\n', ", ");
             Error::BadInput(format!("manifest {origin}{line}: {message}"))
@@ -347,3 +347,7 @@ pub fn check_memory(memory: Size) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "manifest_test.rs"]
+mod tests;

@@ -86,3 +86,7 @@ fn kernel_end(kernel: &Executable) -> Result<u64, Error> {
     }
     Ok(end)
 }
+
+#[cfg(test)]
+#[path = "memory_map_test.rs"]
+mod tests;
