@@ -40,7 +40,7 @@ fn number_from(variable: &str) -> Option<u64> {
 fn random_operations_keep_the_ledger_sound() {
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = number_from("EXO_SEED").unwrap_or(clock.unwrap().as_nanos() as u64);
-    let operations = number_from("EXO_OPERATIONS").unwrap_or(40_000);
+    let operations = number_from("EXO_OPERATIONS").unwrap_or(25_000);
     println!("EXO_SEED={seed} EXO_OPERATIONS={operations}");
     let mut random = Random(seed);
     let mut comparison = Comparison::new();
@@ -50,7 +50,7 @@ fn random_operations_keep_the_ledger_sound() {
             panic!("EXO_SEED={seed}: step {step}, {operation:?}: {difference}");
         }
     }
-    if operations >= 40_000 {
+    if operations >= 25_000 {
         comparison.assert_all_answers_were_seen();
     }
 }
