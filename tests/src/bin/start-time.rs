@@ -1,5 +1,6 @@
 //! Measures start times and memory; `scripts/start-time` runs it.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -39,7 +40,30 @@ fn options() -> Option<Options> {
     Some(options)
 }
 
+/// `start-time --exec COMMAND...`: becomes the command, which is told when that was.
+fn execute(mut words: impl Iterator<Item = String>) -> ExitCode {
+    let Some(program) = words.next() else {
+        return ExitCode::from(2);
+    };
+    let error = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(now) => Command::new(program)
+            .args(words)
+            .env("EXO_START_NS", now.as_nanos().to_string())
+            .exec()
+            .to_string(),
+        Err(error) => error.to_string(),
+    };
+    eprintln!("start-time: {error}");
+    ExitCode::FAILURE
+}
+
 fn main() -> ExitCode {
+    if std::env::args()
+        .nth(1)
+        .is_some_and(|first| first == "--exec")
+    {
+        return execute(std::env::args().skip(2));
+    }
     let Some(mut options) = options() else {
         eprintln!("usage: scripts/start-time [--json] [--runs N] [--no-qemu]");
         return ExitCode::from(2);
