@@ -3,7 +3,9 @@
 //! `main.rs` is the command `exo`; everything it does is here, so that tests can reach it.
 
 pub mod cli;
+pub mod devices;
 pub mod error;
 pub mod image;
 pub mod machine;
 pub mod memory;
+pub mod pci;
