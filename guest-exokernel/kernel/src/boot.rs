@@ -6,7 +6,8 @@
 use core::fmt::Arguments;
 
 use exo_abi::address::{
-    BLOCK_ORDER, BLOCK_SIZE, DEVICE_HOLE, EXPORTED_TABLES, PAGE_SHIFT, PAGE_SIZE, align_up,
+    BLOCK_FRAMES, BLOCK_ORDER, BLOCK_SIZE, DEVICE_HOLE, EXPORTED_TABLES, PAGE_SHIFT, PAGE_SIZE,
+    align_up,
 };
 use exo_abi::bundle::{BUNDLE_MAGIC, BundleHeader, EnvironmentRecord, Features};
 use exo_abi::call::ANY_FRAME;
@@ -67,14 +68,18 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
     let bundle = Bundle::open(module);
     let header = bundle.header;
 
-    let memory_end = memory
+    let blocks = memory.map(|range| FrameRange {
+        start: range.start,
+        end: range.end.div_ceil(BLOCK_FRAMES) << BLOCK_ORDER,
+    });
+    let memory_end = blocks
         .iter()
         .map(|range| range.end << PAGE_SHIFT)
         .max()
         .unwrap_or(0);
     let sizes = Sizes {
         kernel_end: memory::end_of_kernel(),
-        memory_end: align_up(memory_end, BLOCK_SIZE).unwrap_or(0),
+        memory_end,
         environments: u64::from(header.environment_count),
         tables: header.tables,
         capabilities: header.capabilities,
@@ -93,7 +98,7 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
     let mut kernel = Kernel {
         ledger: Ledger::new(
             memory::exported_tables(&layout),
-            memory,
+            blocks,
             layout.end >> PAGE_SHIFT,
         ),
         pool: TablePool::new(layout.table_pool),
@@ -102,6 +107,7 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
         iommu: None,
         features: header.features,
     };
+    keep_frames(&mut kernel, &bundle, memory, blocks);
     record_functions(&mut kernel, &bundle);
     // All programs before the first grant: no grant may take a frame that holds a program.
     for number in 0..sizes.environments {
@@ -119,6 +125,8 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
 struct Bundle {
     window: Window,
     start: u64,
+    /// Bytes of header and records.
+    size: u64,
     header: BundleHeader,
 }
 
@@ -155,6 +163,7 @@ impl Bundle {
         Self {
             window: open(start, size, "bundle"),
             start,
+            size,
             header,
         }
     }
@@ -211,6 +220,31 @@ fn memory_ranges(low: &Window, start: &StartInfo) -> [FrameRange; 2] {
         }
     }
     ranges
+}
+
+/// The records of the bundle stay the kernel's, and so does what completes the last block of memory and is none.
+fn keep_frames(
+    kernel: &mut Kernel,
+    bundle: &Bundle,
+    memory: [FrameRange; 2],
+    blocks: [FrameRange; 2],
+) {
+    let records = FrameRange {
+        start: bundle.frame(0),
+        end: bundle.frame(0) + bundle.size.div_ceil(PAGE_SIZE),
+    };
+    let [below, above] = [0, 1].map(|index| FrameRange {
+        start: memory[index].end,
+        end: blocks[index].end,
+    });
+    for range in [records, below, above] {
+        if range.start < range.end {
+            let kept = kernel
+                .ledger
+                .keep_frames(range.start, range.end - range.start);
+            grant(kept, 0, "boot information");
+        }
+    }
 }
 
 fn record_functions(kernel: &mut Kernel, bundle: &Bundle) {

@@ -114,16 +114,17 @@ impl Window {
         Some(window)
     }
 
-    /// A value in the window, at a multiple of its alignment; `None` outside.
+    /// A value in the window; `None` outside. Loaders align their records to 4 bytes at most.
     pub fn read<T: Copy>(&self, address: u64) -> Option<T> {
         let start = self.first_block * BLOCK_SIZE;
         let end = start + self.blocks * BLOCK_SIZE;
         let last = address.checked_add(size_of::<T>() as u64)?;
-        if address < start || last > end || !address.is_multiple_of(align_of::<T>() as u64) {
+        if address < start || last > end {
             return None;
         }
-        // SAFETY: 1. mapped and in bounds, as checked; 2. aligned; 3. T is an ABI record, for which every bit pattern is valid.
-        Some(unsafe { ((KERNEL_BASE + address) as *const T).read_volatile() })
+        // SAFETY: 1. mapped and in bounds, as checked; 2. T is an ABI record, for which every bit pattern is valid; 3. nobody
+        // writes boot information while the kernel boots.
+        Some(unsafe { ((KERNEL_BASE + address) as *const T).read_unaligned() })
     }
 
     /// Unmaps what lies beyond the kernel's own memory.
