@@ -61,7 +61,7 @@ pub struct Tables<'t> {
 /// The tables and where to look first in them.
 pub struct Ledger<'t> {
     tables: Tables<'t>,
-    /// Frame numbers that are memory, in whole blocks. Two ranges: below and above the device hole.
+    /// Frame numbers that are memory. Two ranges: below and above the device hole.
     memory: [FrameRange; 2],
     /// Slot of a freed capability plus one, 0: none. Freed slots are used before fresh ones.
     free_capability: u32,
@@ -76,14 +76,11 @@ pub struct Ledger<'t> {
 }
 
 impl<'t> Ledger<'t> {
-    /// Takes zeroed tables; `kernel_frames` from frame 0 on are the kernel's. Of `memory`, whole blocks count. Cost: one
-    /// entry per block of the kernel.
+    /// Takes zeroed tables; `kernel_frames` from frame 0 on are the kernel's. Cost: one entry per block of the kernel.
     pub fn new(tables: Tables<'t>, memory: [FrameRange; 2], kernel_frames: u64) -> Self {
-        let blocks = tables
-            .blocks
-            .len()
-            .min(tables.frames.len() >> exo_abi::address::BLOCK_ORDER);
-        let memory = memory.map(|range| range.whole_blocks(blocks));
+        let blocks = tables.blocks.len() as u64;
+        let frames = (blocks << exo_abi::address::BLOCK_ORDER).min(tables.frames.len() as u64);
+        let memory = memory.map(|range| range.within(frames));
         let mut ledger = Self {
             tables,
             memory,

@@ -17,14 +17,11 @@ pub struct FrameRange {
 }
 
 impl FrameRange {
-    /// The whole blocks inside, of a machine with `blocks` blocks: memory is owned in blocks, so that a part of one at
-    /// either end is nobody's to have.
-    pub(crate) fn whole_blocks(self, blocks: usize) -> Self {
-        let start = self.start.div_ceil(BLOCK_FRAMES);
-        let end = (self.end >> BLOCK_ORDER).min(blocks as u64);
+    /// The part that the tables have entries for.
+    pub(crate) fn within(self, frames: u64) -> Self {
         Self {
-            start: start.min(end) << BLOCK_ORDER,
-            end: end << BLOCK_ORDER,
+            start: self.start.min(frames),
+            end: self.end.min(frames),
         }
     }
 
@@ -62,17 +59,22 @@ impl Ledger<'_> {
             };
         }
         self.block_cursor = count as u64;
+        let free = &mut self.tables.summary.free_blocks;
         for range in self.memory {
-            let start = range.start.max((count as u64) << BLOCK_ORDER);
-            let blocks = range.end.saturating_sub(start) >> BLOCK_ORDER;
-            self.tables.summary.free_blocks =
-                self.tables.summary.free_blocks.saturating_add(blocks);
+            let start = range.start.div_ceil(BLOCK_FRAMES).max(count as u64);
+            *free = free.saturating_add((range.end >> BLOCK_ORDER).saturating_sub(start));
         }
     }
 
     /// Whether these frame numbers are memory of this machine.
     pub fn is_memory(&self, first: u64, count: u64) -> bool {
         self.memory.iter().any(|range| range.contains(first, count))
+    }
+
+    /// Whether a block is memory from its first frame to its last. Of others, single frames can be had, by name: firmware
+    /// may keep a part of the last block, and the bundle lie in the rest.
+    pub(crate) fn is_whole_block(&self, block: u64) -> bool {
+        self.is_memory(block << BLOCK_ORDER, BLOCK_FRAMES)
     }
 
     /// The owner of a frame.
@@ -236,16 +238,18 @@ impl Ledger<'_> {
                 ..FrameEntry::default()
             };
         }
+        let whole = self.is_whole_block(frame >> BLOCK_ORDER);
         let Some(block) = self.tables.blocks.get_mut(block_of(frame)) else {
             return;
         };
         if block.state == BlockState::Free as u8 {
             block.state = BlockState::Split as u8;
-            self.tables.summary.free_blocks = self.tables.summary.free_blocks.saturating_sub(1);
+            let free = &mut self.tables.summary.free_blocks;
+            *free = free.saturating_sub(u64::from(whole));
         }
         block.used = block.used.saturating_add(1);
-        self.tables.summary.split_frames_used =
-            self.tables.summary.split_frames_used.saturating_add(1);
+        let used = &mut self.tables.summary.split_frames_used;
+        *used = used.saturating_add(1);
     }
 
     /// Gives frames back. A split block without frames in use is free again.
@@ -281,15 +285,17 @@ impl Ledger<'_> {
         if let Some(entry) = self.tables.frames.get_mut(frame as usize) {
             *entry = FrameEntry::default();
         }
+        let whole = self.is_whole_block(frame >> BLOCK_ORDER);
         let Some(block) = self.tables.blocks.get_mut(block_of(frame)) else {
             return;
         };
         block.used = block.used.saturating_sub(1);
         if block.used == 0 {
             block.state = BlockState::Free as u8;
-            self.tables.summary.free_blocks = self.tables.summary.free_blocks.saturating_add(1);
+            let free = &mut self.tables.summary.free_blocks;
+            *free = free.saturating_add(u64::from(whole));
         }
-        self.tables.summary.split_frames_used =
-            self.tables.summary.split_frames_used.saturating_sub(1);
+        let used = &mut self.tables.summary.split_frames_used;
+        *used = used.saturating_sub(1);
     }
 }

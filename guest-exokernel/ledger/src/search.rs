@@ -66,7 +66,7 @@ impl Ledger<'_> {
         let mut run = 0u64;
         for block in start..end {
             let free = self.tables.blocks.get(block as usize)?.state == BlockState::Free as u8
-                && self.is_memory(block << BLOCK_ORDER, BLOCK_FRAMES);
+                && self.is_whole_block(block);
             run = if free { run.saturating_add(1) } else { 0 };
             if run == count {
                 let first = block.checked_add(1)?.checked_sub(count)?;
@@ -97,7 +97,8 @@ impl Ledger<'_> {
 
     /// First of `count` free neighbouring frames in split block `block`, not before frame `from`.
     fn find_in_block(&self, block: u64, from: u64, count: u64) -> Option<u64> {
-        if self.tables.blocks.get(block as usize)?.state != BlockState::Split as u8 {
+        let state = self.tables.blocks.get(block as usize)?.state;
+        if state != BlockState::Split as u8 || !self.is_whole_block(block) {
             return None;
         }
         let start = (block << BLOCK_ORDER).max(from);

@@ -21,7 +21,7 @@ impl Ledger<'_> {
             } else if let Some(frame) = Self::first_written(frames) {
                 return Err(Inconsistency::Frame(first.saturating_add(frame)));
             }
-            let memory = self.is_memory(first, BLOCK_FRAMES);
+            let memory = self.is_whole_block(index as u64);
             match state {
                 BlockState::Free if *block != BlockEntry::default() => {
                     return Err(Inconsistency::FreeInUse(first));
@@ -31,7 +31,7 @@ impl Ledger<'_> {
                 BlockState::Split => {}
             }
             // The kernel's own memory is its own whatever the memory map says.
-            if !memory && state != BlockState::Free && block.owner != EnvironmentId::KERNEL {
+            if !memory && state == BlockState::Whole && block.owner != EnvironmentId::KERNEL {
                 return Err(Inconsistency::NoMemory(first));
             }
         }
@@ -91,6 +91,9 @@ impl Ledger<'_> {
         for (number, frame) in (first..).zip(frames) {
             if frame.owner != EnvironmentId::NOBODY {
                 used = used.saturating_add(1);
+                if !self.is_memory(number, 1) {
+                    return Err(Inconsistency::NoMemory(number));
+                }
                 if frame.reserved != 0 || !self.is_owner(frame.owner) {
                     return Err(Inconsistency::Frame(number));
                 }

@@ -8,8 +8,10 @@ use exo_abi::layout::Summary;
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 use exo_ledger::{FrameRange, Ledger, Quotas, Tables};
 
-/// Blocks of the machine. Block 0 is the kernel's, block 4 a hole, and the last half block is in no table.
+/// Whole blocks of the machine. Block 0 is the kernel's, block 4 a hole. Behind them comes half a block of memory.
 pub const BLOCKS: u64 = 7;
+/// End of memory, in the middle of a block.
+pub const END: u64 = BLOCKS * BLOCK + BLOCK / 2;
 /// Block that is no memory.
 pub const HOLE: u64 = 4;
 /// Frames in a block.
@@ -94,7 +96,7 @@ pub fn bare(blocks: u64, slots: usize, memory: [FrameRange; 2], kernel: u64) -> 
         functions: vec![FunctionEntry::default(); FUNCTIONS as usize].leak(),
         capabilities: vec![CapabilityEntry::default(); slots].leak(),
         blocks: vec![BlockEntry::default(); blocks as usize].leak(),
-        frames: vec![FrameEntry::default(); (blocks * BLOCK + BLOCK / 2) as usize].leak(),
+        frames: vec![FrameEntry::default(); (blocks * BLOCK) as usize].leak(),
     };
     let mut ledger = Ledger::new(tables, memory, kernel);
     ledger.set_table_pool(TABLE_POOL);
@@ -135,10 +137,10 @@ pub fn machine() -> Ledger<'static> {
         },
         FrameRange {
             start: (HOLE + 1) * BLOCK,
-            end: BLOCKS * BLOCK + BLOCK / 2,
+            end: END,
         },
     ];
-    let mut ledger = bare(BLOCKS, SLOTS, memory, 300);
+    let mut ledger = bare(BLOCKS + 1, SLOTS, memory, 300);
     for id in 1..=ENVIRONMENTS {
         ledger.add_environment(EnvironmentId(id), &[b'e'; 32], 0, QUOTAS);
     }

@@ -46,7 +46,7 @@ pub struct Model {
 fn is_memory(first: u64, count: u64) -> bool {
     first
         .checked_add(count)
-        .is_some_and(|end| end <= BLOCKS * BLOCK && (first..end).all(|frame| frame / BLOCK != HOLE))
+        .is_some_and(|end| end <= END && (first..end).all(|frame| frame / BLOCK != HOLE))
 }
 
 impl Model {
@@ -139,7 +139,7 @@ impl Model {
     ) -> Result<u64, Error> {
         let (most, size) = match order {
             0 => (BLOCK, 1),
-            9 => (BLOCKS, BLOCK),
+            9 => (BLOCKS + 1, BLOCK),
             _ => return Err(Error::BadArgument),
         };
         if count == 0 || count > most {

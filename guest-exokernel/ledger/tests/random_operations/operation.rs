@@ -85,7 +85,7 @@ fn count_from(word: u64) -> u64 {
 
 /// Mostly frames of the machine, sometimes one at a limit.
 fn frame_from(word: u64) -> u64 {
-    let block = (word >> 8) % (BLOCKS + 1) * BLOCK;
+    let block = (word >> 8) % (BLOCKS + 2) * BLOCK;
     match word % 16 {
         0 => [0, u64::MAX - 1, u64::MAX - 511, 1 << 63, 1 << 32][(word >> 8) as usize % 5],
         1..7 => block,

@@ -20,7 +20,7 @@ fn refusals_come_in_order_and_change_nothing() {
         (ONE, 1, 0, 0, Error::BadCount),
         (ONE, 1, BLOCK + 1, 0, Error::BadCount),
         (ONE, 1, 0, 9, Error::BadCount),
-        (ONE, 1, BLOCKS + 1, 9, Error::BadCount),
+        (ONE, 1, BLOCKS + 2, 9, Error::BadCount),
         (ONE, 1, u64::MAX, 9, Error::BadCount),
         // Alignment.
         (ONE, 1, BLOCKS, 9, Error::BadAddress),

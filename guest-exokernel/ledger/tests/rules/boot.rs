@@ -66,16 +66,28 @@ fn kernel_beyond_memory_leaves_nothing_free() {
 }
 
 #[test]
-fn partial_block_at_the_end_is_no_memory() {
+fn frames_of_a_partial_block_are_had_by_name_only() {
     let mut ledger = machine();
-    let end = BLOCKS * BLOCK;
-    assert!(!ledger.is_memory(end, 1));
-    assert!(!ledger.is_memory(end - 1, 2));
-    assert_eq!(ledger.claim_frames(ONE, end, 4), Err(Error::OutOfRange));
+    let first = BLOCKS * BLOCK;
+    assert!(ledger.is_memory(first, BLOCK / 2));
+    assert!(!ledger.is_memory(END, 1));
+    assert_eq!(ledger.claim_frames(ONE, END - 1, 2), Err(Error::OutOfRange));
     assert_eq!(
-        allocate(&mut ledger, ONE, end, 1, 0),
+        allocate(&mut ledger, ONE, first, 1, 9),
         Err(Error::OutOfRange)
     );
+    let free_blocks = ledger.tables().summary.free_blocks;
+    let image = ledger.claim_frames(ONE, END - 10, 10).unwrap();
+    let low = allocate(&mut ledger, TWO, first, 1, 0).unwrap();
+    ledger.audit().unwrap();
+    assert_eq!(ledger.tables().summary.free_blocks, free_blocks);
+    // The cursor stands in the partial block, which is split: other frames are found nevertheless.
+    let plan = ledger.plan_allocation(ONE, u64::MAX, 1, 0).unwrap();
+    assert_eq!(plan.first, BLOCK);
+    free(&mut ledger, ONE, image).unwrap();
+    free(&mut ledger, TWO, low).unwrap();
+    assert_eq!(ledger.tables().summary.free_blocks, free_blocks);
+    ledger.audit().unwrap();
 }
 
 #[test]

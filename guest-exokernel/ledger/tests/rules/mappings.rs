@@ -117,8 +117,8 @@ fn mappings_of_what_is_no_memory_are_not_counted() {
     let mut ledger = machine();
     let before = snapshot(&ledger);
     ledger.add_mappings(u64::MAX, 1);
-    ledger.add_mappings(BLOCKS * BLOCK, u64::MAX);
-    ledger.remove_mapping(BLOCKS * BLOCK);
+    ledger.add_mappings((BLOCKS + 1) * BLOCK, u64::MAX);
+    ledger.remove_mapping((BLOCKS + 1) * BLOCK);
     ledger.remove_mapping(BLOCK);
     assert_eq!(snapshot(&ledger), before);
 }
