@@ -20,6 +20,10 @@ pub use assembly::{
 mod block_test;
 #[cfg(test)]
 mod driver;
+#[cfg(test)]
+mod iommu_test;
+#[cfg(test)]
+mod malformed_test;
 
 use std::io;
 
