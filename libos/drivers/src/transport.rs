@@ -202,6 +202,11 @@ impl Transport {
         self.add_status(status::DRIVER_OK);
     }
 
+    /// The registers, for programs that drive the device by hand.
+    pub fn registers(&self) -> &Registers {
+        &self.registers
+    }
+
     /// Rings the doorbell of a queue.
     pub fn ring(&self, index: u16) {
         self.doorbells

@@ -1,2 +1,11 @@
-//! What the programs share: what attacks assert.
+//! What attack programs share: whom they attack, what they must be answered, and a disk driven by hand.
 #![no_std]
+
+extern crate alloc;
+
+pub mod attack;
+pub mod raw_disk;
+pub mod victim;
+
+/// Result of an attack: what was not as the contract says.
+pub type Verdict = Result<(), alloc::string::String>;

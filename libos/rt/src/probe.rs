@@ -4,9 +4,14 @@
 #![allow(unsafe_code)]
 
 use core::arch::asm;
+use core::mem::offset_of;
+
+use exo_abi::Call;
+use exo_abi::address::INTERFACE_PAGE;
+use exo_abi::interface_page::{Gate, InterfacePage};
 
 use crate::fault::{FaultRecord, catch_fault};
-use crate::window;
+use crate::{tables, window};
 
 unsafe extern "C" {
     /// First byte of the program, by the linker script.
@@ -68,6 +73,15 @@ pub fn undefined_instruction() {
     unsafe { asm!("ud2", options(nomem, nostack, preserves_flags)) };
 }
 
+/// Calls an address of the own memory grant, which no mapping of the frame window lets it execute.
+pub fn execute_grant(address: u64) -> Result<(), FaultRecord> {
+    assert!((window::grant_start()..window::grant_end()).contains(&address));
+    catch_fault(|| {
+        // SAFETY: the frame window is not executable, so this faults, and `catch_fault` takes over.
+        unsafe { asm!("call {address}", address = in(reg) address, clobber_abi("C")) };
+    })
+}
+
 /// Runs `ud2` with the stack pointer at `stack`.
 pub fn undefined_instruction_on(stack: u64) -> Result<(), FaultRecord> {
     catch_fault(|| {
@@ -85,6 +99,57 @@ pub fn push_on(stack: u64) -> Result<(), FaultRecord> {
         unsafe { asm!("mov rsp, {stack}", "push rax", "ud2", stack = in(reg) stack) };
     })
 }
+
+/// Makes the call `null` with the stack pointer at `stack`, then executes `ud2`.
+pub fn null_call_on(stack: u64) -> Result<(), FaultRecord> {
+    let breakpoint = tables::gate() == Some(Gate::Breakpoint);
+    catch_fault(|| {
+        if breakpoint {
+            // SAFETY: `ud2` faults always, so nothing uses that stack, and `catch_fault` brings the old one back.
+            unsafe {
+                asm!("mov rsp, rsi", "int3", "ud2", in("rsi") stack, in("rax") Call::Null as u64)
+            };
+        } else {
+            // SAFETY: as above.
+            unsafe {
+                asm!("mov rsp, rsi", "syscall", "ud2", in("rsi") stack, in("rax") Call::Null as u64)
+            };
+        }
+    })
+}
+
+/// Makes the call `null` with these flags set as well; the status.
+pub fn null_call_with_flags(flags: u64) -> u64 {
+    let status;
+    // SAFETY: 1. the flags are put back to what they were; 2. registers that a call loses are outputs; 3. the red zone is
+    // free, as `nostack` is not given.
+    unsafe {
+        asm!(
+            "pushfq",
+            "push rdi",
+            "popfq",
+            "call qword ptr [r11 + {entry}]",
+            "popfq",
+            entry = const offset_of!(InterfacePage, gate_entry),
+            inlateout("rax") Call::Null as u64 => status,
+            inlateout("rdi") flags | FLAGS => _,
+            inlateout("r11") INTERFACE_PAGE => _,
+            lateout("rsi") _, lateout("rdx") _, lateout("r10") _, lateout("rcx") _, lateout("r8") _, lateout("r9") _,
+        );
+    }
+    status
+}
+
+/// Executes `ud2` with these flags set as well.
+pub fn undefined_instruction_with_flags(flags: u64) -> Result<(), FaultRecord> {
+    catch_fault(|| {
+        // SAFETY: `ud2` faults always, and `catch_fault` puts stack and flags in order.
+        unsafe { asm!("push {flags}", "popfq", "ud2", flags = in(reg) flags | FLAGS) };
+    })
+}
+
+/// Flags that are always there: interrupts on, and bit 1.
+const FLAGS: u64 = 0x202;
 
 /// Executes `syscall` with any number and no arguments.
 pub fn system_call(number: u64) -> Result<(), FaultRecord> {
@@ -165,7 +230,13 @@ instructions!(
 );
 
 instructions!(
-    /// `int n` through gates that ring 3 may not use.
+    /// A write to the console port, for an environment that was not given it.
+    CONSOLE:
+    "out dx, al", "xor eax, eax; mov edx, 0x3f8";
+);
+
+instructions!(
+    /// `int n` through gates that ring 3 may not use, in the order of [`SOFTWARE_INTERRUPT_VECTORS`].
     SOFTWARE_INTERRUPTS:
     "int 0x02";
     "int 0x08";
@@ -174,3 +245,7 @@ instructions!(
     "int 0x80";
     "int 0xff";
 );
+
+/// The vectors of [`SOFTWARE_INTERRUPTS`].
+pub const SOFTWARE_INTERRUPT_VECTORS: &[u64] = &[0x02, 0x08, 0x0e, 0x20, 0x80, 0xff];
+const _: () = assert!(SOFTWARE_INTERRUPTS.len() == SOFTWARE_INTERRUPT_VECTORS.len());

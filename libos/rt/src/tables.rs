@@ -43,7 +43,7 @@ table!(/// A 2 MiB block.
 table!(/// A frame of a split block; of other blocks, nothing stands here.
     frame, frame_count, FrameEntry, frame_table, frames);
 table!(/// A capability slot.
-    capability_at, capability_count, CapabilityEntry, capabilities, capability_count);
+    capability_at, capability_slots, CapabilityEntry, capabilities, capability_count);
 
 /// A capability slot.
 pub fn capability(slot: u32) -> Option<CapabilityEntry> {

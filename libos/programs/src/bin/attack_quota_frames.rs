@@ -1,0 +1,48 @@
+//! Allocates frames until the quota says no; nobody else has fewer for it.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::vec::Vec;
+
+use exo_programs::Verdict;
+use exo_programs::attack::{expect_done, expect_equal, expect_error};
+use exo_programs::victim::Victim;
+use exo_rt::abi::Error;
+use exo_rt::abi::call::ANY_FRAME;
+use exo_rt::{environment, gate, tables};
+
+exo_rt::program!(main);
+
+fn left() -> u64 {
+    let own = tables::environment(environment::id()).expect("an own entry");
+    u64::from(own.frames_quota - own.frames)
+}
+
+fn main() -> Verdict {
+    Victim::await_ready();
+    let quota = left();
+    expect_error(
+        "one too many",
+        gate::frame_allocate(ANY_FRAME, quota + 1, 0),
+        Error::Quota,
+    )?;
+    let mut held = Vec::new();
+    while left() > 0 {
+        let count = left().min(4);
+        held.push(expect_done(
+            "allocating",
+            gate::frame_allocate(ANY_FRAME, count, 0),
+        )?);
+    }
+    expect_error(
+        "beyond the quota",
+        gate::frame_allocate(ANY_FRAME, 1, 0),
+        Error::Quota,
+    )?;
+    for capability in held {
+        expect_done("freeing", gate::capability_free(capability))?;
+    }
+    expect_equal("what is left afterwards", left(), quota)
+}
