@@ -8,4 +8,5 @@ pub mod block;
 pub mod console;
 pub mod queue;
 pub mod transport;
-pub mod virtio;
+
+pub use exo_abi::virtio;
