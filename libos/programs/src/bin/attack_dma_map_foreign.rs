@@ -3,7 +3,7 @@
 #![no_main]
 
 use exo_programs::Verdict;
-use exo_programs::attack::expect_error;
+use exo_programs::attack::{expect_done, expect_error};
 use exo_programs::victim::Victim;
 use exo_rt::abi::address::PAGE_SHIFT;
 use exo_rt::abi::{Error, Kind, Rights};
@@ -15,13 +15,14 @@ fn main() -> Verdict {
     let victim = Victim::await_ready();
     let own = environment::grant_capability();
     let end = environment::grant_first() + environment::grant_frames();
-    let device = environment::functions()
-        .next()
-        .expect("a function")
-        .entry
-        .record
-        .registers
-        >> PAGE_SHIFT;
+    let function = environment::functions().next().expect("a function");
+    let device = function.entry.record.registers >> PAGE_SHIFT;
+    let last = gate::dma_map(own, end - 1, 1, Rights::READ);
+    expect_error("without a bound function", last, Error::BadState)?;
+    expect_done("function_bind", gate::function_bind(function.capability))?;
+    expect_done("own memory", gate::dma_map(own, end - 1, 1, Rights::READ))?;
+    let again = gate::dma_map(own, end - 2, 2, Rights::READ_WRITE);
+    expect_error("own memory again", again, Error::BadState)?;
     for (first, count) in [
         (victim.frame, 1),
         (0, 1),

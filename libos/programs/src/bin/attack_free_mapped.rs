@@ -9,12 +9,14 @@ use exo_rt::abi::address::BLOCK_ORDER;
 use exo_rt::abi::call::ANY_FRAME;
 use exo_rt::abi::map::MapEntry;
 use exo_rt::abi::{Error, Rights};
-use exo_rt::{gate, tables};
+use exo_rt::{environment, gate, tables};
 
 exo_rt::program!(main);
 
 fn main() -> Verdict {
     Victim::await_ready();
+    let function = environment::functions().next().expect("a function");
+    expect_done("function_bind", gate::function_bind(function.capability))?;
     for order in [0, BLOCK_ORDER] {
         let capability = expect_done("allocating", gate::frame_allocate(ANY_FRAME, 1, order))?;
         let frame = tables::capability(capability.slot())

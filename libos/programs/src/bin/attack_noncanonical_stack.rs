@@ -18,7 +18,7 @@ exo_rt::program!(main);
 
 fn main() -> Verdict {
     Victim::await_ready();
-    for stack in [1 << 63, 0x0000_8000_0000_0000, 0xdead_beef_dead_bee8] {
+    for stack in [1 << 63, 0x0000_8000_0000_1000, 0xdead_beef_dead_bee8] {
         at(
             "ud2",
             stack,

@@ -21,6 +21,8 @@ fn left() -> u32 {
 
 fn main() -> Verdict {
     Victim::await_ready();
+    let function = environment::functions().next().expect("a function");
+    expect_done("function_bind", gate::function_bind(function.capability))?;
     let quota = left();
     let map = |index: u32| {
         let first = environment::grant_first() + u64::from(index);

@@ -10,6 +10,7 @@ use exo_programs::Verdict;
 use exo_programs::attack::{expect_done, expect_equal, expect_error};
 use exo_programs::victim::Victim;
 use exo_rt::abi::Error;
+use exo_rt::abi::address::{BLOCK_FRAMES, BLOCK_ORDER};
 use exo_rt::abi::call::ANY_FRAME;
 use exo_rt::{environment, gate, tables};
 
@@ -23,14 +24,25 @@ fn left() -> u64 {
 fn main() -> Verdict {
     Victim::await_ready();
     let quota = left();
+    let mut held = Vec::new();
+    while left() >= BLOCK_FRAMES {
+        held.push(expect_done(
+            "allocating",
+            gate::frame_allocate(ANY_FRAME, 1, BLOCK_ORDER),
+        )?);
+    }
     expect_error(
         "one too many",
-        gate::frame_allocate(ANY_FRAME, quota + 1, 0),
+        gate::frame_allocate(ANY_FRAME, left() + 1, 0),
         Error::Quota,
     )?;
-    let mut held = Vec::new();
+    expect_error(
+        "a block too many",
+        gate::frame_allocate(ANY_FRAME, 1, BLOCK_ORDER),
+        Error::Quota,
+    )?;
     while left() > 0 {
-        let count = left().min(4);
+        let count = left().min(64);
         held.push(expect_done(
             "allocating",
             gate::frame_allocate(ANY_FRAME, count, 0),

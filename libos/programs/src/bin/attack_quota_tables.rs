@@ -6,6 +6,7 @@ use exo_programs::Verdict;
 use exo_programs::attack::{allowed_mapping, expect_done, expect_equal, expect_map_error};
 use exo_programs::victim::Victim;
 use exo_rt::abi::Error;
+use exo_rt::abi::address::PAGE_SIZE;
 use exo_rt::abi::map::MapEntry;
 use exo_rt::{environment, gate, tables};
 
@@ -34,5 +35,13 @@ fn main() -> Verdict {
     let left = tables_left();
     expect_map_error("beyond the quota", at(index), Error::Quota)?;
     expect_equal("tables left after a refusal", tables_left(), left)?;
-    expect_done("where tables are", gate::page_map(&[at(0)])).map(drop)
+    let next = at(0).address + PAGE_SIZE;
+    expect_done(
+        "where tables are",
+        gate::page_map(&[MapEntry {
+            address: next,
+            ..at(0)
+        }]),
+    )
+    .map(drop)
 }

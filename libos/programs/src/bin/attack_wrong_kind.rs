@@ -19,6 +19,7 @@ fn main() -> Verdict {
     let (function, _) = environment::capabilities_of(Kind::Function)
         .next()
         .expect("a function");
+    expect_done("function_bind", gate::function_bind(function))?;
     let grant = environment::grant_capability();
     let first = environment::grant_first();
     let dma = expect_done("dma_map", gate::dma_map(grant, first, 1, Rights::READ))?;
