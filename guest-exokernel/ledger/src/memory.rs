@@ -71,8 +71,7 @@ impl Ledger<'_> {
         self.memory.iter().any(|range| range.contains(first, count))
     }
 
-    /// Whether a block is memory from its first frame to its last. Of others, single frames can be had, by name: firmware
-    /// may keep a part of the last block, and the bundle lie in the rest.
+    /// Whether a block is memory from its first frame to its last. Of other blocks, frames can be had by name only.
     pub(crate) fn is_whole_block(&self, block: u64) -> bool {
         self.is_memory(block << BLOCK_ORDER, BLOCK_FRAMES)
     }
