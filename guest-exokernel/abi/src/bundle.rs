@@ -26,6 +26,11 @@ impl Features {
     pub const FSGSBASE: u64 = 1 << 2;
     /// A virtio-iommu stands before all functions; it is function 0.
     pub const IOMMU: u64 = 1 << 3;
+    /// Ring 3 can use AVX registers although no CPUID bit says so and the kernel cannot: ring 3 has to clear them when the
+    /// environment changes.
+    pub const CLEAR_AVX: u64 = 1 << 4;
+    /// The same for the registers that AVX-512 adds.
+    pub const CLEAR_AVX512: u64 = 1 << 5;
 }
 
 /// First in the bundle.

@@ -37,15 +37,14 @@ pub fn run_next(index: usize) -> ! {
             if let Some(vcpu) = kernel.vcpus.get_mut(index) {
                 vcpu.current = id;
             }
-            kernel
-                .environment(id)
-                .ok()
-                .map(|environment| environment.context)
+            let features = kernel.features;
+            let context = kernel.environment(id).ok()?.context;
+            Some((context, features))
         });
         match next {
-            Some(context) => {
+            Some((context, features)) => {
                 switch::prepare(index, &context);
-                switch::resume(index, &context)
+                switch::resume(index, &context, features)
             }
             None => {
                 registers::set_root(memory::kernel_root());

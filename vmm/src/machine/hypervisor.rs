@@ -108,7 +108,7 @@ impl Hypervisor {
 
     /// [`Features`] that depend on the host. What KVM does not offer is not there, whatever the guest's CPUID says.
     pub fn features(&self) -> u64 {
-        let mut features = Features::CONTROL_DEVICE;
+        let mut features = Features::CONTROL_DEVICE | self.vector_features();
         for entry in self.cpuid.as_slice() {
             if entry.function == 1 && entry.ecx & X2APIC != 0 {
                 features |= Features::X2APIC;
@@ -119,8 +119,29 @@ impl Hypervisor {
         }
         features
     }
+
+    /// What ring 3 must clear itself. A host that does not offer XSAVE although its processor has AVX runs ring 3 natively, with the
+    /// registers of AVX in reach (shadow KVM); where XSAVE is offered, the kernel leaves it off, and AVX raises an exception.
+    fn vector_features(&self) -> u64 {
+        let offered = self
+            .cpuid
+            .as_slice()
+            .iter()
+            .any(|entry| entry.function == 1 && entry.ecx & XSAVE != 0);
+        match (
+            offered,
+            is_x86_feature_detected!("avx"),
+            is_x86_feature_detected!("avx512f"),
+        ) {
+            (false, true, true) => Features::CLEAR_AVX512,
+            (false, true, false) => Features::CLEAR_AVX,
+            _ => 0,
+        }
+    }
 }
 
+/// CPUID leaf 1, ECX: XSAVE.
+const XSAVE: u32 = 1 << 26;
 /// CPUID leaf 1, ECX: x2APIC.
 const X2APIC: u32 = 1 << 21;
 /// CPUID leaf 1, ECX: a hypervisor is there.

@@ -3,6 +3,7 @@
 use core::cell::UnsafeCell;
 
 use exo_abi::address::INTERFACE_PAGE;
+use exo_abi::bundle::Features;
 use exo_abi::interface_page::{Gate, InterfacePage};
 
 use super::registers;
@@ -26,6 +27,8 @@ unsafe extern "C" {
     static interface_gate_breakpoint: u8;
     static interface_gate_syscall: u8;
     static interface_probe: u8;
+    static interface_clear_avx: u8;
+    static interface_clear_avx512: u8;
     static idt: Idt;
     fn gate_syscall();
     fn probe_by_syscall();
@@ -62,6 +65,17 @@ pub fn set_gate(gate: Gate) {
     unsafe { (&raw mut (*page).gate).write_volatile(gate as u32) };
     // SAFETY: as above.
     unsafe { (&raw mut (*page).gate_entry).write_volatile(user_address(code)) };
+}
+
+/// Where an environment has to start so that it finds no vector register of its predecessor; `None`: the kernel clears all.
+pub fn clearing_code(features: u64) -> Option<u64> {
+    if features & Features::CLEAR_AVX512 != 0 {
+        Some(user_address(&raw const interface_clear_avx512))
+    } else if features & Features::CLEAR_AVX != 0 {
+        Some(user_address(&raw const interface_clear_avx))
+    } else {
+        None
+    }
 }
 
 /// Address of the kernel's `syscall` entry.

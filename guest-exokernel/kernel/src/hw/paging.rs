@@ -323,10 +323,16 @@ impl AddressSpace {
         if !blocks {
             return self.check_absent(address, frames).unwrap_or(0);
         }
+        // One directory shows 1 GiB. The tables above the first one lead to all: the window has one root entry.
+        const DIRECTORY: u64 = BLOCK_SIZE * 512;
         let end = address + frames * PAGE_SIZE;
-        let directories = (end - 1) / (BLOCK_SIZE * 512) - address / (BLOCK_SIZE * 512) + 1;
-        let missing = self.find(address, 1).err().unwrap_or(0);
-        missing.max(1) - 1 + directories as u32
+        let mut needed = self.find(address, 1).err().unwrap_or(0);
+        let mut next = (address / DIRECTORY + 1) * DIRECTORY;
+        while next < end {
+            needed += self.find(next, 1).err().unwrap_or(0).min(1);
+            next += DIRECTORY;
+        }
+        needed
     }
 
     /// Shows frames in the frame window, writable and not executable.

@@ -4,12 +4,12 @@ use core::ptr;
 
 use super::assembly::TRAMPOLINE_ADDRESS;
 use super::environment_pages::EnvironmentPages;
-use super::{memory, registers, vcpu};
+use super::{interface_page, memory, registers, vcpu};
 
 unsafe extern "C" {
     static trampoline: u8;
     static trampoline_end: u8;
-    fn resume_environment(instruction: u64, stack: u64, kernel_stack: u64) -> !;
+    fn resume_environment(instruction: u64, stack: u64, kernel_stack: u64, rcx: u64) -> !;
 }
 
 /// What of an environment is needed to run it.
@@ -46,16 +46,15 @@ pub fn prepare(index: usize, context: &Context) {
     vcpu::allow_console(index, context.console);
 }
 
-/// Runs the environment that was prepared, with every register but `rip` and `rsp` clear.
-pub fn resume(index: usize, context: &Context) -> ! {
-    // SAFETY: 1. the context's instruction and stack are used in ring 3 only; 2. everything on the kernel stack is given up.
-    unsafe {
-        resume_environment(
-            context.instruction,
-            context.stack,
-            vcpu::kernel_stack(index),
-        )
-    }
+/// Runs the environment that was prepared, with every register but `rip` and `rsp` clear. Where ring 3 must clear vector
+/// registers itself, it starts with the code of the interface page that does; `rcx` then tells where it goes on.
+pub fn resume(index: usize, context: &Context, features: u64) -> ! {
+    let (instruction, rcx) = match interface_page::clearing_code(features) {
+        Some(code) => (code, context.instruction),
+        None => (context.instruction, 0),
+    };
+    // SAFETY: 1. all but the kernel stack is used in ring 3 only; 2. everything on the kernel stack is given up.
+    unsafe { resume_environment(instruction, context.stack, vcpu::kernel_stack(index), rcx) }
 }
 
 /// Starts the vCPUs `1..count`; each calls `join_machine`.

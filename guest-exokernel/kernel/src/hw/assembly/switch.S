@@ -1,6 +1,6 @@
-// Into an environment: nothing of whoever ran before is left in a register.
+// Into an environment: nothing of whoever ran before is left in a register that the kernel can reach.
 
-// resume_environment(rdi = rip, rsi = rsp, rdx = top of the kernel stack). Does not return.
+// resume_environment(rdi = rip, rsi = rsp, rdx = top of the kernel stack, rcx = what ring 3 finds there). Does not return.
 .section .text.switch, "ax"
 .globl resume_environment
 resume_environment:
@@ -13,7 +13,6 @@ resume_environment:
     pushq %rdi
     xorl %eax, %eax
     xorl %ebx, %ebx
-    xorl %ecx, %ecx
     xorl %edx, %edx
     xorl %esi, %esi
     xorl %edi, %edi

@@ -160,4 +160,18 @@ interface_gate_syscall:
 interface_probe:
     syscall
     ud2
+    .balign 16
+// An environment resumes here where its predecessor's vector registers are out of the kernel's reach: rcx = where it goes on.
+.globl interface_clear_avx512
+interface_clear_avx512:
+    .irp number, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    vpxord %zmm\number, %zmm\number, %zmm\number
+    .endr
+    .irp number, 0, 1, 2, 3, 4, 5, 6, 7
+    kxorw %k\number, %k\number, %k\number
+    .endr
+.globl interface_clear_avx
+interface_clear_avx:
+    vzeroall
+    jmpq *%rcx
     .balign 4096
