@@ -5,6 +5,8 @@ use std::io::{ErrorKind, Seek, SeekFrom};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 
 use exo_abi::virtio::block::SECTOR_SIZE;
 
@@ -14,7 +16,9 @@ use crate::error::Error;
 /// Alignment, of memory, offset and length, that every file system is content with for O_DIRECT.
 const DIRECT_ALIGNMENT: u64 = 4096;
 /// Words that the pattern is written by at a time.
-const PATTERN_WORDS: u64 = 8192;
+const PATTERN_WORDS: usize = 8192;
+/// Stack of the thread that writes it.
+const FILLING_STACK: usize = 64 << 10;
 
 /// One disk. Several functions may show parts of it.
 #[derive(Debug)]
@@ -25,6 +29,10 @@ pub struct Disk {
     sectors: u64,
     read_only: bool,
     name: String,
+    /// Who writes the pattern of a disk in memory.
+    filling: Mutex<Option<JoinHandle<()>>>,
+    /// That is done.
+    filled: OnceLock<()>,
 }
 
 impl Disk {
@@ -73,6 +81,8 @@ impl Disk {
             direct: open(libc::O_DIRECT).ok(),
             sectors: bytes / SECTOR_SIZE,
             read_only,
+            filling: Mutex::new(None),
+            filled: OnceLock::from(()),
             name: path
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
@@ -80,27 +90,26 @@ impl Disk {
         })
     }
 
-    /// A disk of `sectors` sectors in memory, whose 64-bit little-endian word number n holds n * 0x9e3779b97f4a7c15
-    /// (modulo 2^64), so that every sector is different.
+    /// A disk of `sectors` sectors in memory, in which each little-endian 64-bit word holds its own offset in bytes, so
+    /// that every sector is different. A thread fills it while the machine starts.
     pub fn in_memory(sectors: u64) -> Result<Self, Error> {
         let failed = |error| Error::system("creating a disk in memory", error);
         let file: File = create_memory_file(c"exo-disk").map_err(failed)?;
-        let words = sectors * (SECTOR_SIZE / 8);
-        let mut first = 0;
-        while first < words {
-            let last = words.min(first + PATTERN_WORDS);
-            let bytes: Vec<u8> = (first..last)
-                .flat_map(|word| pattern(word).to_le_bytes())
-                .collect();
-            file.write_all_at(&bytes, first * 8).map_err(failed)?;
-            first = last;
-        }
+        file.set_len(sectors * SECTOR_SIZE).map_err(failed)?;
+        let target = file.try_clone().map_err(failed)?;
+        let filling = std::thread::Builder::new()
+            .name("pattern".into())
+            .stack_size(FILLING_STACK)
+            .spawn(move || fill(&target, sectors))
+            .map_err(failed)?;
         Ok(Self {
             buffered: file,
             direct: None,
             sectors,
             read_only: false,
             name: "memory".into(),
+            filling: Mutex::new(Some(filling)),
+            filled: OnceLock::new(),
         })
     }
 
@@ -119,8 +128,14 @@ impl Disk {
         &self.name
     }
 
-    /// The file, through the host's page cache.
+    /// The file, through the host's page cache; waits until a disk in memory has its pattern.
     pub fn buffered(&self) -> RawFd {
+        self.filled.get_or_init(|| {
+            let mut filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(thread) = filling.take() {
+                let _ = thread.join();
+            }
+        });
         self.buffered.as_raw_fd()
     }
 
@@ -134,9 +149,26 @@ impl Disk {
     }
 }
 
-/// Word `number` of the pattern: multiples of the golden ratio.
+/// Word `number` of the pattern: its own offset in bytes.
 pub fn pattern(number: u64) -> u64 {
-    number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    number * 8
+}
+
+/// Writes the pattern to a disk of `sectors` sectors.
+fn fill(file: &File, sectors: u64) {
+    let words = sectors * (SECTOR_SIZE / 8);
+    for first in (0..words).step_by(PATTERN_WORDS) {
+        let last = words.min(first + PATTERN_WORDS as u64);
+        let bytes: Vec<u8> = (first..last)
+            .flat_map(|word| pattern(word).to_le_bytes())
+            .collect();
+        if let Err(error) = file.write_all_at(&bytes, first * 8) {
+            eprintln!(
+                "exo: the disk in memory lacks its pattern: {error}; give a file with --disk"
+            );
+            return;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +199,7 @@ mod tests {
         let disk = Disk::in_memory(300).unwrap();
         let mut word = [0; 8];
         for number in [0, 1, 8191, 8192, 300 * 64 - 1] {
+            disk.buffered();
             disk.buffered.read_exact_at(&mut word, number * 8).unwrap();
             assert_eq!(u64::from_le_bytes(word), pattern(number));
         }
