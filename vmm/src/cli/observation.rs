@@ -12,8 +12,9 @@ use super::report::{
     VmExits,
 };
 use super::run::StartClock;
+use crate::devices::FunctionStatistics;
 use crate::machine::ending::{ClockPair, End};
-use crate::machine::environments::Environment;
+use crate::machine::environments::{self, Environment};
 use crate::machine::host::{HostKind, linux_version};
 use crate::machine::processor::ExitCounts;
 use crate::machine::{Machine, Outcome};
@@ -34,13 +35,13 @@ pub struct Run<'a> {
     pub outcome: &'a Outcome,
     /// The environments at the end.
     pub environments: &'a [Environment],
-    /// Doorbells of each environment.
-    pub doorbells: &'a [u64],
+    /// What each function has done.
+    pub functions: Vec<FunctionStatistics>,
 }
 
 impl Run<'_> {
     /// The report.
-    pub fn report(&self, machine: &Machine) -> Report {
+    pub fn report(self, machine: &Machine) -> Report {
         // First of all, since what follows takes memory itself.
         let peak_kib = peak_kib();
         let exits: Vec<VmExits> = machine
@@ -61,7 +62,15 @@ impl Run<'_> {
         }
         kvm.retain(|_, count| *count != 0);
         let environments = self.environments.iter().enumerate();
-        let doorbells = |index: usize| self.doorbells.get(index).copied().unwrap_or(0);
+        let owners = environments::function_owners(machine.memory(), &machine.map.layout);
+        let doorbells = |index: usize| {
+            let owned = self.functions.iter().zip(&owners);
+            let owned = owned.filter(|(_, owner)| **owner == Some(index));
+            owned
+                .flat_map(|(function, _)| &function.queues)
+                .map(|queue| queue.doorbells)
+                .sum()
+        };
         Report {
             image: self.image.to_owned(),
             status: self.status,
@@ -75,6 +84,7 @@ impl Run<'_> {
                     EnvironmentReport::new(one, doorbells(index), self.exits_of(one, &exits))
                 })
                 .collect(),
+            functions: self.functions.clone(),
             counters: MachineCounters { vm_exits: sum, kvm },
             timings: self.timings(machine.tsc_khz),
             memory: MemoryReport {

@@ -7,6 +7,7 @@ use exo_abi::environment::{AbortReason, State};
 use exo_abi::upcall::Vector;
 use serde::Serialize;
 
+use crate::devices::FunctionStatistics;
 use crate::machine::environments::Environment;
 
 /// Everything that is worth knowing about a run. Field names are the keys of the JSON document.
@@ -22,6 +23,8 @@ pub struct Report {
     pub failure: Option<String>,
     /// In the order of the manifest.
     pub environments: Vec<EnvironmentReport>,
+    /// The IOMMU, then the functions in the order of the manifest.
+    pub functions: Vec<FunctionStatistics>,
     /// Of the whole machine.
     pub counters: MachineCounters,
     /// Where the time went.

@@ -1,6 +1,7 @@
 //! `exo run`: boots an image, and reports how it went.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use exo_abi::environment::{AbortReason, State};
@@ -11,6 +12,8 @@ use super::observation::Run;
 use super::report::Report;
 use super::table::Table;
 use super::{RunOptions, exit_status, memory_option};
+use crate::devices::block::disk::Disk;
+use crate::devices::{DeviceSpecification, Devices, FunctionSpecification};
 use crate::error::Error;
 use crate::image::bundle::{Bundle, Choices};
 use crate::image::executable::Executable;
@@ -18,7 +21,10 @@ use crate::image::home::Home;
 use crate::image::manifest::{Device, Manifest, check_vcpus};
 use crate::machine::ending::End;
 use crate::machine::environments::{self, Environment};
-use crate::machine::{Attachments, Machine, Parts};
+use crate::machine::{Machine, Parts};
+
+/// Sectors of a disk in memory: 16 MiB.
+const MEMORY_DISK_SECTORS: u64 = (16 << 20) / 512;
 
 /// When `main` began, by two clocks.
 #[derive(Clone, Copy, Debug)]
@@ -59,10 +65,11 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             programs: &home.programs()?,
             arguments: options.arguments(),
             vcpus,
-            functions: false,
+            functions: true,
         },
     )?;
-    check_disks(options, &manifest)?;
+    let specifications = specify(&manifest, &open_disks(options, &manifest)?);
+    let mut devices = None;
     let mut machine = Machine::new(
         Parts {
             kernel: &kernel,
@@ -73,21 +80,24 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             output: Box::new(std::io::stdout()),
             statistics: options.json.is_some() || options.stats,
         },
-        |_, _| Ok(Attachments::default()),
+        |memory, router| {
+            devices
+                .insert(Devices::new(specifications, &memory, &router)?)
+                .attach()
+        },
     )?;
     let outcome = machine.run()?;
     let environments = environments::read(machine.memory(), &machine.map.layout);
     let status = status(&outcome.end, &environments);
     explain(&outcome.end, &environments);
     if options.json.is_some() || options.stats {
-        let doorbells = vec![0; environments.len()];
         let run = Run {
             image: options.image(),
             status,
             clock,
             outcome: &outcome,
             environments: &environments,
-            doorbells: &doorbells,
+            functions: devices.map_or(Vec::new(), |devices| devices.statistics()),
         };
         write_report(options, &run.report(&machine))?;
     }
@@ -156,8 +166,8 @@ fn complaint(environment: &Environment) -> Option<String> {
     }
 }
 
-/// Refuses disks that the image has no use for: most likely another image was meant.
-fn check_disks(options: &RunOptions, manifest: &Manifest) -> Result<(), Error> {
+/// Opens the disks that the image uses; those that were not given are in memory.
+fn open_disks(options: &RunOptions, manifest: &Manifest) -> Result<Vec<Arc<Disk>>, Error> {
     let blocks = manifest
         .functions
         .iter()
@@ -166,6 +176,7 @@ fn check_disks(options: &RunOptions, manifest: &Manifest) -> Result<(), Error> {
         .map(|function| function.disk.unwrap_or(0) as usize + 1)
         .max()
         .unwrap_or(0);
+    // Most likely another image was meant.
     if options.disks.len() > wanted {
         return Err(Error::Usage(format!(
             "{} --disk given, but image {} uses {wanted}; leave the rest out",
@@ -173,7 +184,35 @@ fn check_disks(options: &RunOptions, manifest: &Manifest) -> Result<(), Error> {
             options.image()
         )));
     }
-    Ok(())
+    (0..wanted)
+        .map(|index| match options.disks.get(index) {
+            Some(given) => Disk::open(&given.path, given.readonly),
+            None => Disk::in_memory(MEMORY_DISK_SECTORS),
+        })
+        .map(|disk| disk.map(Arc::new))
+        .collect()
+}
+
+/// What the image's functions are.
+fn specify(manifest: &Manifest, disks: &[Arc<Disk>]) -> Vec<FunctionSpecification> {
+    let functions = manifest.functions.iter();
+    functions
+        .filter_map(|function| {
+            let device = match function.device {
+                Device::Console => DeviceSpecification::Console,
+                Device::Block => DeviceSpecification::Block {
+                    disk: disks.get(function.disk.unwrap_or(0) as usize)?.clone(),
+                    extent: function.extent.map(|extent| (extent.first, extent.sectors)),
+                    read_only: function.readonly,
+                    queues: function.queues,
+                },
+            };
+            Some(FunctionSpecification {
+                name: function.name.clone(),
+                device,
+            })
+        })
+        .collect()
 }
 
 /// Writes what `--json` and `--stats` ask for.

@@ -20,6 +20,19 @@ impl Display for Table<'_> {
         for environment in &self.0.environments {
             write_environment(out, environment)?;
         }
+        for function in &self.0.functions {
+            for (index, queue) in function.queues.iter().enumerate() {
+                write!(
+                    out,
+                    "function {:<19} queue {index}: {} requests, {} bytes, {} doorbells, {} interrupts",
+                    function.name, queue.requests, queue.bytes, queue.doorbells, queue.interrupts
+                )?;
+                match queue.stop_reason {
+                    "none" => writeln!(out)?,
+                    reason => writeln!(out, ", stopped: {reason}")?,
+                }
+            }
+        }
         writeln!(out, "machine                      {}", self.0.end)?;
         writeln!(
             out,
