@@ -6,8 +6,7 @@
 use core::fmt::Arguments;
 
 use exo_abi::address::{
-    BLOCK_FRAMES, BLOCK_ORDER, BLOCK_SIZE, DEVICE_HOLE, EXPORTED_TABLES, PAGE_SHIFT, PAGE_SIZE,
-    align_up,
+    BLOCK_ORDER, BLOCK_SIZE, DEVICE_HOLE, EXPORTED_TABLES, PAGE_SHIFT, PAGE_SIZE, align_up,
 };
 use exo_abi::bundle::{BUNDLE_MAGIC, BundleHeader, EnvironmentRecord, Features};
 use exo_abi::call::ANY_FRAME;
@@ -68,18 +67,14 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
     let bundle = Bundle::open(module);
     let header = bundle.header;
 
-    let blocks = memory.map(|range| FrameRange {
-        start: range.start,
-        end: range.end.div_ceil(BLOCK_FRAMES) << BLOCK_ORDER,
-    });
-    let memory_end = blocks
+    let memory_end = memory
         .iter()
         .map(|range| range.end << PAGE_SHIFT)
         .max()
         .unwrap_or(0);
     let sizes = Sizes {
         kernel_end: memory::end_of_kernel(),
-        memory_end,
+        memory_end: align_up(memory_end, BLOCK_SIZE).unwrap_or(0),
         environments: u64::from(header.environment_count),
         tables: header.tables,
         capabilities: header.capabilities,
@@ -98,7 +93,7 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
     let mut kernel = Kernel {
         ledger: Ledger::new(
             memory::exported_tables(&layout),
-            blocks,
+            memory,
             layout.end >> PAGE_SHIFT,
         ),
         pool: TablePool::new(layout.table_pool),
@@ -107,7 +102,10 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
         iommu: None,
         features: header.features,
     };
-    keep_frames(&mut kernel, &bundle, memory, blocks);
+    kernel.ledger.set_table_pool(layout.table_pool.count);
+    let records = bundle.size.div_ceil(PAGE_SIZE);
+    let kept = kernel.ledger.keep_frames(bundle.frame(0), records);
+    grant(kept, 0, "records of the bundle");
     record_functions(&mut kernel, &bundle);
     // All programs before the first grant: no grant may take a frame that holds a program.
     for number in 0..sizes.environments {
@@ -220,31 +218,6 @@ fn memory_ranges(low: &Window, start: &StartInfo) -> [FrameRange; 2] {
         }
     }
     ranges
-}
-
-/// The records of the bundle stay the kernel's, and so does what completes the last block of memory and is none.
-fn keep_frames(
-    kernel: &mut Kernel,
-    bundle: &Bundle,
-    memory: [FrameRange; 2],
-    blocks: [FrameRange; 2],
-) {
-    let records = FrameRange {
-        start: bundle.frame(0),
-        end: bundle.frame(0) + bundle.size.div_ceil(PAGE_SIZE),
-    };
-    let [below, above] = [0, 1].map(|index| FrameRange {
-        start: memory[index].end,
-        end: blocks[index].end,
-    });
-    for range in [records, below, above] {
-        if range.start < range.end {
-            let kept = kernel
-                .ledger
-                .keep_frames(range.start, range.end - range.start);
-            grant(kept, 0, "boot information");
-        }
-    }
 }
 
 fn record_functions(kernel: &mut Kernel, bundle: &Bundle) {

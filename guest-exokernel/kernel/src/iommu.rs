@@ -100,7 +100,7 @@ impl Iommu {
         )
     }
 
-    /// Ends that; returns when no request is in flight to the frames.
+    /// Ends that; returns when no request is in flight to the frames. A domain that is gone with its last function maps nothing.
     pub fn unmap(&mut self, domain: EnvironmentId, first: u64, count: u64) -> Result<(), Error> {
         let (start, last) = (first << PAGE_SHIFT, ((first + count) << PAGE_SHIFT) - 1);
         self.change_range(RequestKind::Unmap, domain, start, last, None)
@@ -123,7 +123,8 @@ impl Iommu {
         PAGE.word(REQUEST + 24).store(physical, Ordering::Relaxed);
         PAGE.word(REQUEST + 32)
             .store(u64::from(flags), Ordering::Relaxed);
-        self.submit(if map.is_some() { MAP_SIZE } else { UNMAP_SIZE })
+        let size = if map.is_some() { MAP_SIZE } else { UNMAP_SIZE };
+        self.submit(kind, size)
     }
 
     /// ATTACH and DETACH: head, domain, endpoint, reserved: 20 bytes.
@@ -138,11 +139,11 @@ impl Iommu {
         PAGE.word(REQUEST + 8)
             .store(u64::from(endpoint), Ordering::Relaxed);
         PAGE.word(REQUEST + 16).store(0, Ordering::Relaxed);
-        self.submit(ATTACH_SIZE)
+        self.submit(kind, ATTACH_SIZE)
     }
 
     /// Hands the request to the device and reads its answer.
-    fn submit(&mut self, size: u64) -> Result<(), Error> {
+    fn submit(&mut self, kind: RequestKind, size: u64) -> Result<(), Error> {
         set_descriptor(0, REQUEST, size, descriptor::NEXT, 1);
         PAGE.word(ANSWER)
             .store(u64::from(u8::MAX), Ordering::Relaxed);
@@ -156,6 +157,7 @@ impl Iommu {
             return Err(Error::BadState);
         }
         match Status::from_number(PAGE.word(ANSWER).load(Ordering::Relaxed) as u8) {
+            Some(Status::Ok | Status::NoEntry) if kind == RequestKind::Unmap => Ok(()),
             Some(Status::Ok) => Ok(()),
             _ => Err(Error::BadState),
         }
