@@ -1,5 +1,6 @@
 //! Builds the devices of a machine from what its image asks for, and tells what became of them.
 
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,6 +14,7 @@ use super::VirtioDevice;
 use super::block::Block;
 use super::block::disk::Disk;
 use super::block::extent::Extent;
+use super::console::Console;
 use super::control::Control;
 use super::endpoint::{DmaMemory, Endpoint};
 use super::iommu::IommuDevice;
@@ -35,6 +37,9 @@ const FIRST_ROUTE: u32 = 24;
 /// Queues of the IOMMU: requests and events.
 const IOMMU_QUEUES: u32 = 2;
 
+/// Queues of a console: input and output.
+const CONSOLE_QUEUES: u32 = 2;
+
 /// A function that the image asks for.
 pub struct FunctionSpecification {
     /// Its name in the image.
@@ -56,8 +61,15 @@ pub enum DeviceSpecification {
         /// Request queues.
         queues: u32,
     },
-    /// Standard input and output.
+    /// A console over standard input and output.
     Console,
+    /// A console over other streams.
+    Streams {
+        /// What the guest reads.
+        input: Box<dyn Read + Send>,
+        /// Where the guest writes.
+        output: Box<dyn Write + Send>,
+    },
 }
 
 /// What a function has done.
@@ -132,15 +144,18 @@ impl Devices {
         for specification in &specifications {
             drafts.push(match &specification.device {
                 DeviceSpecification::Block { queues, .. } => draft(DEVICE_BLOCK, *queues)?,
-                DeviceSpecification::Console => draft(DEVICE_CONSOLE, 2)?,
+                DeviceSpecification::Console | DeviceSpecification::Streams { .. } => {
+                    draft(DEVICE_CONSOLE, CONSOLE_QUEUES)?
+                }
             });
         }
         let members = drafts.iter().map(Draft::member).collect();
         let device = IommuDevice::new(Domains::new(memory.clone(), members));
         devices.add("iommu".into(), iommu, Arc::new(device));
         for (specification, draft) in specifications.into_iter().zip(drafts) {
-            let device = make_device(&specification, memory)?;
-            devices.add(specification.name, draft, device);
+            let name = specification.name;
+            let device = make_device(&name, specification.device, memory)?;
+            devices.add(name, draft, device);
         }
         Ok(devices)
     }
@@ -257,10 +272,16 @@ impl Draft {
 }
 
 fn make_device(
-    specification: &FunctionSpecification,
+    name: &str,
+    device: DeviceSpecification,
     memory: &GuestMemory,
 ) -> Result<Arc<dyn VirtioDevice>, Error> {
-    match &specification.device {
+    let console = |input, output| -> Result<Arc<dyn VirtioDevice>, Error> {
+        let console = Console::new(input, output)
+            .map_err(|error| Error::system("making a console", error))?;
+        Ok(Arc::new(console))
+    };
+    match device {
         DeviceSpecification::Block {
             disk,
             extent,
@@ -273,21 +294,18 @@ fn make_device(
                 sectors,
                 writable: !read_only,
             };
-            let block = Block::new(disk.clone(), extent, *queues as u16, memory.clone());
+            let block = Block::new(disk.clone(), extent, queues as u16, memory.clone());
             let block = block.ok_or_else(|| {
                 Error::BadInput(format!(
-                    "function {} shows {sectors} sectors from {first}, but disk {} has only {}; give it a larger disk, or the function a smaller extent",
-                    specification.name,
+                    "function {name} shows {sectors} sectors from {first}, but disk {} has only {}; give it a larger disk, or the function a smaller extent",
                     disk.name(),
                     disk.sectors()
                 ))
             })?;
             Ok(Arc::new(block))
         }
-        DeviceSpecification::Console => Err(Error::Usage(format!(
-            "function {}: no console device yet",
-            specification.name
-        ))),
+        DeviceSpecification::Console => console(Box::new(io::stdin()), Box::new(io::stdout())),
+        DeviceSpecification::Streams { input, output } => console(input, output),
     }
 }
 

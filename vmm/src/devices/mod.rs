@@ -3,6 +3,7 @@
 mod assembly;
 pub mod block;
 pub mod chain;
+pub mod console;
 pub mod control;
 pub mod endpoint;
 pub mod iommu;
@@ -18,6 +19,8 @@ pub use assembly::{
 
 #[cfg(test)]
 mod block_test;
+#[cfg(test)]
+mod console_test;
 #[cfg(test)]
 mod driver;
 #[cfg(test)]
