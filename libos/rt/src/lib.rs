@@ -22,6 +22,7 @@ pub mod processor;
 mod program;
 pub mod registers;
 mod shared;
+pub mod snapshot;
 pub mod start;
 pub mod tables;
 pub mod upcall;

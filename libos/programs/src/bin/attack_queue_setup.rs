@@ -13,6 +13,7 @@ exo_rt::program!(main);
 fn main() -> Verdict {
     Victim::await_ready();
     let mut disk = RawDisk::open()?;
+    disk.transport.reset(); // only then the register shows the limit
     let limit = disk.transport.queue_size_limit(0);
     for size in [0, 3, 12, limit - 1, limit + 1, limit * 2, u16::MAX] {
         let setup = exo_drivers::transport::QueueSetup {
@@ -30,9 +31,10 @@ fn main() -> Verdict {
         let reaction = disk.advance(1);
         disk.expect("an alignment", reaction, Reaction::Stopped(RingAlignment))?;
     }
+    disk.transport.reset();
     expect_equal(
         "the limit afterwards",
         disk.transport.queue_size_limit(0),
-        disk.setup().size,
+        limit,
     )
 }
