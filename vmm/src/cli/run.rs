@@ -97,10 +97,12 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             clock,
             outcome: &outcome,
             environments: &environments,
-            functions: devices.map_or(Vec::new(), |devices| devices.statistics()),
+            functions: devices.as_ref().map_or(Vec::new(), Devices::statistics),
         };
         write_report(options, &run.report(&machine))?;
     }
+    // The operating system closes everything at once when the process ends, and faster than we can one by one.
+    std::mem::forget((machine, devices));
     Ok(status)
 }
 

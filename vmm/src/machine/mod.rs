@@ -201,6 +201,7 @@ impl Machine {
             self.threads.push(thread);
         }
         let (end, clock) = self.surroundings.ending.wait();
+        self.surroundings.ports.finish();
         Ok(Outcome {
             end,
             clock,

@@ -46,10 +46,10 @@ impl Ports {
         }
     }
 
-    /// The guest writes a port; says whether that ends the machine.
-    pub fn write(&self, port: u16, data: &[u8]) -> Option<End> {
+    /// `vcpu` writes a port; says whether that ends the machine.
+    pub fn write(&self, vcpu: u32, port: u16, data: &[u8]) -> Option<End> {
         if let Some(register) = console_register(port) {
-            self.console.write(register, data);
+            self.console.write(vcpu, register, data);
             return None;
         }
         match port {
@@ -63,6 +63,11 @@ impl Ports {
             }
             _ => None,
         }
+    }
+
+    /// Nobody writes any more.
+    pub fn finish(&self) {
+        self.console.finish();
     }
 
     /// Runs the command in frame `frame`; one that is no memory is ignored, since there is nowhere to answer.

@@ -54,7 +54,7 @@ fn step(index: u32, vcpu: &mut VcpuFd, around: &Surroundings, counts: &ExitCount
     let what = match vcpu.run() {
         Ok(VcpuExit::IoOut(port, data)) => {
             count(&counts.port);
-            return around.ports.write(port, data);
+            return around.ports.write(index, port, data);
         }
         Ok(VcpuExit::IoIn(port, data)) => {
             count(&counts.port);
