@@ -215,6 +215,11 @@ impl Devices {
         Ok(attachments)
     }
 
+    /// The functions, the IOMMU first.
+    pub fn functions(&self) -> &[Arc<Function>] {
+        &self.functions
+    }
+
     /// Ends the serving threads. What is in flight then has landed when the devices are dropped.
     pub fn stop(&self) {
         self.serving.stop();

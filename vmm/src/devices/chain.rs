@@ -126,6 +126,13 @@ impl Buffer {
     }
 }
 
+#[cfg(test)]
+impl From<Vec<Segment>> for Buffer {
+    fn from(segments: Vec<Segment>) -> Self {
+        Self { segments }
+    }
+}
+
 /// One chain: what the device may read, then what it may write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {

@@ -27,6 +27,8 @@ mod driver;
 mod iommu_test;
 #[cfg(test)]
 mod malformed_test;
+#[cfg(test)]
+mod random_test;
 
 use std::io;
 

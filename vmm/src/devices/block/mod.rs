@@ -2,6 +2,8 @@
 
 pub mod disk;
 mod engine;
+#[cfg(test)]
+mod engine_test;
 pub mod extent;
 mod handler;
 mod request;
