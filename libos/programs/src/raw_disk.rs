@@ -8,7 +8,7 @@ use exo_drivers::transport::{QueueSetup, Transport};
 use exo_drivers::virtio::{DEVICE_BLOCK, NO_VECTOR, block, descriptor, feature, status};
 use exo_rt::abi::function::{QueueService, StopReason};
 use exo_rt::dma::DmaMemory;
-use exo_rt::{environment, processor};
+use exo_rt::processor;
 
 use crate::Verdict;
 
@@ -64,17 +64,20 @@ pub struct RawDisk {
 }
 
 impl RawDisk {
-    /// Binds this environment's first disk and starts it; the argument `--polled` says that a thread of the VMM serves it.
-    pub fn open() -> Result<Self, String> {
+    /// Attacks this environment's first disk twice: served by the event loop, and by a polling thread.
+    pub fn for_each_service(mut attack: impl FnMut(&mut Self) -> Verdict) -> Verdict {
+        let mut disk = Self::open(QueueService::Events)?;
+        attack(&mut disk).map_err(|error| format!("events: {error}"))?;
+        disk.service = QueueService::Polled;
+        disk.restart()?;
+        attack(&mut disk).map_err(|error| format!("polled: {error}"))
+    }
+
+    /// Binds this environment's first disk and starts it.
+    pub fn open(service: QueueService) -> Result<Self, String> {
         let function = Transport::find(DEVICE_BLOCK, 0).map_err(|error| error.to_string())?;
         let transport = Transport::bind(function).map_err(|error| error.to_string())?;
         let memory = DmaMemory::allocate(MEMORY_SIZE).map_err(|error| error.to_string())?;
-        let polled = environment::arguments().any(|argument| argument == "--polled");
-        let service = if polled {
-            QueueService::Polled
-        } else {
-            QueueService::Events
-        };
         let mut disk = Self {
             transport,
             memory,

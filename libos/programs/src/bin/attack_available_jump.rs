@@ -11,7 +11,10 @@ exo_rt::program!(main);
 
 fn main() -> Verdict {
     Victim::await_ready();
-    let mut disk = RawDisk::open()?;
+    RawDisk::for_each_service(attack)
+}
+
+fn attack(disk: &mut RawDisk) -> Verdict {
     for count in [SIZE + 1, 0x7fff, 0x8000, u16::MAX] {
         let reaction = disk.advance(count);
         disk.expect("a jump", reaction, Reaction::Stopped(AvailableIndex))?;

@@ -16,7 +16,10 @@ type Case = (&'static str, StopReason, fn(&mut [Descriptor; 3]));
 
 fn main() -> Verdict {
     Victim::await_ready();
-    let mut disk = RawDisk::open()?;
+    RawDisk::for_each_service(attack)
+}
+
+fn attack(disk: &mut RawDisk) -> Verdict {
     let cases: &[Case] = &[
         ("a loop of one", ChainTooLong, |chain| chain[0].next = 0),
         ("a loop of two", ChainTooLong, |chain| {

@@ -12,7 +12,10 @@ exo_rt::program!(main);
 
 fn main() -> Verdict {
     Victim::await_ready();
-    let mut disk = RawDisk::open()?;
+    RawDisk::for_each_service(attack)
+}
+
+fn attack(disk: &mut RawDisk) -> Verdict {
     for value in [u32::MAX, 0, 0x5a5a_5a5a] {
         for page in 0..REGISTER_PAGES {
             // The structures are short; behind them is nothing.

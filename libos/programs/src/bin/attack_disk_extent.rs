@@ -21,7 +21,10 @@ const UNTOUCHED: u64 = 0x5555_aaaa_5555_aaaa;
 
 fn main() -> Verdict {
     Victim::await_ready();
-    let mut disk = RawDisk::open()?;
+    RawDisk::for_each_service(attack)
+}
+
+fn attack(disk: &mut RawDisk) -> Verdict {
     expect_equal(
         "the capacity",
         disk.transport.configuration_u64(CONFIGURATION_CAPACITY),

@@ -18,8 +18,11 @@ exo_rt::program!(main);
 
 fn main() -> Verdict {
     let victim = Victim::await_ready();
-    let mut disk = RawDisk::open()?;
-    for (target, address) in targets(&victim, &disk) {
+    RawDisk::for_each_service(|disk| attack(&victim, disk))
+}
+
+fn attack(victim: &Victim, disk: &mut RawDisk) -> Verdict {
+    for (target, address) in targets(victim, disk) {
         for (kind, part) in [(IN, 1), (OUT, 1), (IN, 0), (IN, 2)] {
             let mut chain = disk.request(kind, 0);
             chain[part].address = address;

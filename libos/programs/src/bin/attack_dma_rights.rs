@@ -15,7 +15,10 @@ exo_rt::program!(main);
 
 fn main() -> Verdict {
     Victim::await_ready();
-    let mut disk = RawDisk::open()?;
+    RawDisk::for_each_service(attack)
+}
+
+fn attack(disk: &mut RawDisk) -> Verdict {
     let stopped = Reaction::Stopped(StopReason::BufferAddress);
     let read_only = DmaMemory::allocate_with(DATA_SIZE, Rights::READ).expect("memory");
     let mut chain = disk.request(IN, 0);

@@ -17,8 +17,11 @@ exo_rt::program!(main);
 
 fn main() -> Verdict {
     let victim = Victim::await_ready();
-    let mut disk = RawDisk::open()?;
-    for (target, address) in targets(&victim, &disk) {
+    RawDisk::for_each_service(|disk| attack(&victim, disk))
+}
+
+fn attack(victim: &Victim, disk: &mut RawDisk) -> Verdict {
+    for (target, address) in targets(victim, disk) {
         for (index, ring) in ["descriptors", "available ring", "used ring"]
             .into_iter()
             .enumerate()

@@ -6,12 +6,13 @@ use exo_drivers::virtio::block::IN;
 use exo_programs::Verdict;
 use exo_programs::raw_disk::{RawDisk, SIZE};
 use exo_programs::victim::Victim;
+use exo_rt::abi::function::QueueService;
 
 exo_rt::program!(main);
 
 fn main() -> Verdict {
     Victim::await_ready();
-    let disk = RawDisk::open()?;
+    let disk = RawDisk::open(QueueService::Events)?;
     let mut disk = core::mem::ManuallyDrop::new(disk); // nothing is put in order
     let chain = disk.request(IN, 0);
     for base in (0..SIZE - 2).step_by(3) {

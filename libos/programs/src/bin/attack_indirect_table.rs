@@ -13,7 +13,10 @@ exo_rt::program!(main);
 
 fn main() -> Verdict {
     Victim::await_ready();
-    let mut disk = RawDisk::open()?;
+    RawDisk::for_each_service(attack)
+}
+
+fn attack(disk: &mut RawDisk) -> Verdict {
     let address = disk.memory.physical(TABLE);
     let bad = Reaction::Stopped(IndirectTable);
     let too_long = (u32::from(SIZE) + 1) * ENTRY as u32;

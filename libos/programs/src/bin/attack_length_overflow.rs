@@ -13,7 +13,10 @@ exo_rt::program!(main);
 
 fn main() -> Verdict {
     Victim::await_ready();
-    let mut disk = RawDisk::open()?;
+    RawDisk::for_each_service(attack)
+}
+
+fn attack(disk: &mut RawDisk) -> Verdict {
     for (kind, flags) in [(IN, WRITE), (OUT, 0)] {
         let [header, data, status] = disk.request(kind, 0);
         let huge = |next| Descriptor {

@@ -1,11 +1,14 @@
-//! Takes more of the own function than is due: before it is bound, its MSI-X and configuration space, twice.
+//! Takes more of the own function than is due: before it is bound, twice, its MSI-X and configuration space, more events.
 #![no_std]
 #![no_main]
 
 use exo_programs::Verdict;
-use exo_programs::attack::{allowed_mapping, expect_done, expect_error, expect_map_error};
+use exo_programs::attack::{
+    allowed_mapping, expect_done, expect_equal, expect_error, expect_map_error,
+};
 use exo_programs::victim::Victim;
 use exo_rt::abi::address::PAGE_SHIFT;
+use exo_rt::abi::environment::EVENTS_MAX;
 use exo_rt::abi::function::REGISTER_PAGES;
 use exo_rt::abi::map::MapEntry;
 use exo_rt::abi::{Error, Rights};
@@ -56,11 +59,14 @@ fn main() -> Verdict {
             Error::BadArgument,
         )?;
     }
-    expect_done("vector 0", gate::vector_bind(own.capability, 0))?;
+    for index in 0..EVENTS_MAX as u64 {
+        let event = expect_done("vector 0", gate::vector_bind(own.capability, 0))?;
+        expect_equal("the event index", event, index)?;
+    }
     expect_error(
-        "vector 0 twice",
+        "one event more",
         gate::vector_bind(own.capability, 0),
-        Error::BadState,
+        Error::Quota,
     )?;
     expect_done("mapping", gate::page_map(&[registers]))?;
     expect_error(

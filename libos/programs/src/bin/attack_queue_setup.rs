@@ -12,7 +12,10 @@ exo_rt::program!(main);
 
 fn main() -> Verdict {
     Victim::await_ready();
-    let mut disk = RawDisk::open()?;
+    RawDisk::for_each_service(attack)
+}
+
+fn attack(disk: &mut RawDisk) -> Verdict {
     disk.transport.reset(); // only then the register shows the limit
     let limit = disk.transport.queue_size_limit(0);
     for size in [0, 3, 12, limit - 1, limit + 1, limit * 2, u16::MAX] {

@@ -13,7 +13,10 @@ exo_rt::program!(main);
 
 fn main() -> Verdict {
     Victim::await_ready();
-    let mut disk = RawDisk::open()?;
+    RawDisk::for_each_service(attack)
+}
+
+fn attack(disk: &mut RawDisk) -> Verdict {
     expect_equal(
         "the feature",
         disk.transport.device_features() & BLOCK_READ_ONLY,

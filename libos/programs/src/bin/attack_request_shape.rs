@@ -13,7 +13,10 @@ exo_rt::program!(main);
 
 fn main() -> Verdict {
     Victim::await_ready();
-    let mut disk = RawDisk::open()?;
+    RawDisk::for_each_service(attack)
+}
+
+fn attack(disk: &mut RawDisk) -> Verdict {
     for length in [0, 1, 15] {
         let [header, data, status] = disk.request(IN, 0);
         let reaction = disk.offer_chain(&[Descriptor { length, ..header }, data, status]);

@@ -18,7 +18,10 @@ const PAUSES: u32 = 100_000;
 
 fn main() -> Verdict {
     Victim::await_ready();
-    let mut disk = RawDisk::open()?;
+    RawDisk::for_each_service(attack)
+}
+
+fn attack(disk: &mut RawDisk) -> Verdict {
     for _ in 0..ROUNDS {
         // As many requests as descriptors allow, all into the same data.
         let chain = disk.request(IN, 0);

@@ -3,10 +3,12 @@
 #![no_main]
 
 use exo_programs::Verdict;
-use exo_programs::attack::{NOT_PRESENT_READ, NOT_PRESENT_WRITE, expect_page_fault};
+use exo_programs::attack::{
+    NOT_PRESENT_READ, NOT_PRESENT_WRITE, PROTECTED_READ, expect_page_fault,
+};
 use exo_programs::victim::Victim;
 use exo_rt::abi::address::{DEVICE_HOLE, KERNEL_DEVICES};
-use exo_rt::{environment, probe};
+use exo_rt::{environment, probe, window};
 
 exo_rt::program!(main);
 
@@ -18,7 +20,7 @@ fn main() -> Verdict {
         .entry
         .record;
     for physical in [record.registers, record.doorbells, record.msix] {
-        for address in [physical, exo_rt::window::address_of(0) + physical] {
+        for address in [physical, window::address_of(0) + physical] {
             expect_page_fault("reading", probe::read(address), NOT_PRESENT_READ, address)?;
             expect_page_fault(
                 "writing",
@@ -28,10 +30,12 @@ fn main() -> Verdict {
             )?;
         }
         let kernels = KERNEL_DEVICES + (physical - DEVICE_HOLE);
-        let fault = probe::read(kernels)
-            .err()
-            .map(|record| (record.vector, record.address));
-        exo_programs::attack::expect_equal("the kernel's mapping", fault, Some((14, kernels)))?;
+        expect_page_fault(
+            "the kernel's mapping",
+            probe::read(kernels),
+            PROTECTED_READ,
+            kernels,
+        )?;
     }
     Ok(())
 }
