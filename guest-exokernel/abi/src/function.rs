@@ -127,8 +127,8 @@ pub struct FunctionEntry {
     pub bound: u16,
     /// Page mappings of its BARs.
     pub mappings: u32,
-    /// Zero.
-    pub reserved: u64,
+    /// Bit v: vector v is routed.
+    pub vectors: u64,
 }
 
 const _: () = assert!(size_of::<FunctionEntry>() == 64);

@@ -143,7 +143,7 @@ fn describe() -> String {
         FunctionRecord {
             address, device_type, registers, doorbells, msix, configuration, queues, vectors,
         },
-        FunctionEntry { record, owner, bound, mappings, reserved },
+        FunctionEntry { record, owner, bound, mappings, vectors },
         InterfacePage {
             magic, abi_version, gate, gate_entry, tsc_khz, features, vcpus, frames, environments, environment_count,
             capabilities, capability_count, functions, function_count, blocks, block_count, frame_table, summary,

@@ -1,6 +1,6 @@
 //! Device functions in the ledger: whose each is, and whether it is bound.
 
-use exo_abi::function::{FunctionEntry, FunctionRecord};
+use exo_abi::function::{FunctionEntry, FunctionRecord, VECTORS_MAX};
 use exo_abi::{EnvironmentId, Error};
 
 use crate::Ledger;
@@ -46,6 +46,28 @@ impl Ledger<'_> {
         }
     }
 
+    /// Whether vector `vector` of a bound function may be routed: the function has it, and it is not routed yet.
+    pub fn check_vector(&self, index: u32, vector: u64) -> Result<FunctionRecord, Error> {
+        let entry = self.function(index)?;
+        if entry.bound == 0 {
+            return Err(Error::BadState);
+        }
+        if vector >= u64::from(entry.record.vectors.min(VECTORS_MAX)) {
+            return Err(Error::BadArgument);
+        }
+        if entry.vectors >> vector & 1 != 0 {
+            return Err(Error::BadState);
+        }
+        Ok(entry.record)
+    }
+
+    /// Records the route.
+    pub fn commit_vector(&mut self, index: u32, vector: u64) {
+        if let Some(entry) = self.tables.functions.get_mut(index as usize) {
+            entry.vectors |= 1 << (vector & 63);
+        }
+    }
+
     /// The function is nobody's, and not bound, unless it is somebody else's by now.
     pub(crate) fn release_function(&mut self, index: u32, holder: EnvironmentId) {
         if let Some(entry) = self.tables.functions.get_mut(index as usize)
@@ -54,6 +76,7 @@ impl Ledger<'_> {
             entry.owner = EnvironmentId::NOBODY;
             entry.bound = 0;
             entry.mappings = 0;
+            entry.vectors = 0;
         }
     }
 }

@@ -81,14 +81,7 @@ pub fn vector_bind(
     vector: u64,
 ) -> Result<u64, Error> {
     let function = kernel.ledger.function_capability(caller, capability)?;
-    let entry = kernel.ledger.function(function)?;
-    let record = entry.record;
-    if entry.bound == 0 {
-        return Err(Error::BadState);
-    }
-    if vector >= u64::from(record.vectors) {
-        return Err(Error::BadArgument);
-    }
+    let record = kernel.ledger.check_vector(function, vector)?;
     if !kernel.has(Features::X2APIC) {
         return Err(Error::Unsupported);
     }
@@ -110,6 +103,7 @@ pub fn vector_bind(
     }
     state.routes_used += 1;
     kernel.environment(caller)?.events += 1;
+    kernel.ledger.commit_vector(function, vector);
     let table = record.msix + MSIX_TABLE + vector * MSIX_ENTRY;
     devices::write::<u32>(table, MESSAGE_ADDRESS | (vcpu as u32) << 12);
     devices::write::<u32>(table + 4, 0);

@@ -123,3 +123,21 @@ fn an_ended_environment_loses_bound_and_mapped_functions() {
     );
     ledger.audit().unwrap();
 }
+
+#[test]
+fn a_vector_is_routed_once_until_its_function_is_freed() {
+    let mut ledger = machine();
+    let word = give_function(&mut ledger, 1, ONE);
+    let vectors = u64::from(record(1).vectors);
+    assert_eq!(ledger.check_vector(1, 0), Err(Error::BadState));
+    ledger.commit_bind(1);
+    assert_eq!(ledger.check_vector(1, vectors), Err(Error::BadArgument));
+    assert_eq!(ledger.check_vector(1, u64::MAX), Err(Error::BadArgument));
+    for vector in 0..vectors {
+        assert_eq!(ledger.check_vector(1, vector), Ok(record(1)));
+        ledger.commit_vector(1, vector);
+        assert_eq!(ledger.check_vector(1, vector), Err(Error::BadState));
+    }
+    free(&mut ledger, ONE, word).unwrap();
+    assert_eq!(ledger.function(1).unwrap().vectors, 0);
+}
