@@ -74,6 +74,8 @@ fn describe() -> String {
         ("X2APIC", Features::X2APIC),
         ("FSGSBASE", Features::FSGSBASE),
         ("IOMMU", Features::IOMMU),
+        ("CLEAR_AVX", Features::CLEAR_AVX),
+        ("CLEAR_AVX512", Features::CLEAR_AVX512),
     ] {
         writeln!(out, "feature {name} {bit:#x}").unwrap();
     }
@@ -84,7 +86,7 @@ fn describe() -> String {
     list_constants!(out:
         address::{
             PAGE_SIZE, PAGE_SHIFT, BLOCK_SIZE, BLOCK_ORDER, BLOCK_FRAMES, PROGRAM_BASE, PROGRAM_END, FRAME_WINDOW,
-            FRAME_WINDOW_SIZE, ENVIRONMENT_PAGE, CALL_PAGE, INTERFACE_PAGE, EXPORTED_TABLES, KERNEL_BASE,
+            FRAME_WINDOW_SIZE, LOWER_HALF_END, ENVIRONMENT_PAGE, CALL_PAGE, INTERFACE_PAGE, EXPORTED_TABLES, KERNEL_BASE,
             KERNEL_DEVICES, DEVICE_HOLE, DEVICE_HOLE_END,
         },
         bundle::{BUNDLE_MAGIC, SEGMENTS_MAX, ENVIRONMENT_FUNCTIONS_MAX},
