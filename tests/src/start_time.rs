@@ -61,7 +61,7 @@ pub fn qemu_command(bundle: &Path) -> Command {
             "-accel",
             "kvm",
             "-cpu",
-            "host",
+            "qemu64",
         ])
         .args([
             "-m",
