@@ -11,7 +11,8 @@ use exo_abi::virtio::{common, descriptor, feature, status};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::block::disk::{Disk, pattern};
-use super::driver::{Board, Driver, SIZE, block, file_disk};
+use super::board::{Board, block, file_disk};
+use super::driver::{Driver, SIZE};
 
 fn memory_disk() -> Arc<Disk> {
     Arc::new(Disk::in_memory(64).unwrap())
@@ -287,4 +288,76 @@ fn interrupts_come_by_msix_and_only_if_wanted() {
     driver.set(common::STATUS, 1, 0);
     assert_eq!(board.routes.taken(0x55), 0);
     assert_eq!(board.devices.statistics()[1].queues[0].interrupts, 1);
+}
+
+#[test]
+fn queues_of_one_function_are_served_each_in_its_way() {
+    let board = Board::new(vec![block(memory_disk(), None, false, 2)]);
+    let driver = board.bind(1);
+    assert!(driver.negotiate(feature::VERSION_1 | feature::ACCESS_PLATFORM));
+    for (queue, service) in [(0, QueueService::Polled), (1, QueueService::Events)] {
+        driver.clear_rings(queue);
+        driver.enable(queue, SIZE, service);
+        driver.set(common::QUEUE_SELECT, 2, queue.into());
+        assert_eq!(driver.get(common::QUEUE_NOTIFY_OFFSET, 2), u64::from(queue));
+    }
+    driver.set_status(status::DRIVER_OK);
+    let place = data(&driver);
+    let header = driver.header_place(9);
+    driver.header(header, IN, 5);
+    for queue in 0..2 {
+        driver.describe(queue, 0, header, 16, descriptor::NEXT, 1);
+        driver.describe(queue, 1, place, 513, descriptor::WRITE, 0);
+        driver.offer_at(queue, SIZE, 0, 0);
+        if queue == 1 {
+            driver.ring(1);
+        }
+        driver.wait("a used buffer", || driver.used_index(queue) == 1);
+        assert_eq!(driver.bytes(place, 512), expected(5, 512));
+        board
+            .memory
+            .write_slice(&[0; 513], GuestAddress(place))
+            .unwrap();
+    }
+    let queues = &board.devices.statistics()[1].queues;
+    assert_eq!((queues[0].doorbells, queues[1].doorbells), (0, 1));
+}
+
+#[test]
+fn event_indexes_are_kept_where_they_were_negotiated() {
+    let board = Board::with_disks(vec![memory_disk()]);
+    let driver = board.bind(1);
+    let record = board.record(1);
+    board.store(record.msix + 24, &0x55u32.to_le_bytes());
+    board.store(record.msix + 28, &0u32.to_le_bytes());
+    board.store(record.configuration + 0x42, &0x8000u16.to_le_bytes());
+    let features = feature::VERSION_1 | feature::ACCESS_PLATFORM | super::ring::FEATURE_EVENT_INDEX;
+    let start = |service| {
+        assert!(driver.negotiate(features));
+        driver.clear_rings(0);
+        driver.set(common::QUEUE_SELECT, 2, 0);
+        driver.set(common::QUEUE_VECTOR, 2, 1);
+        driver.enable(0, SIZE, service);
+        driver.set_status(status::DRIVER_OK);
+    };
+    let read = || driver.request(IN, 0, (data(&driver), 512), descriptor::WRITE);
+    let used_event = GuestAddress(driver.available(0) + 4 + 2 * u64::from(SIZE));
+    let available_event = GuestAddress(driver.used_ring(0) + 4 + 8 * u64::from(SIZE));
+    let wanted = || board.memory.read_obj::<u16>(available_event).unwrap();
+    start(QueueService::Events);
+    // An interrupt for the first, and then none before the fourth.
+    assert_eq!(read(), Ok(STATUS_OK));
+    driver.wait("an interrupt", || board.routes.taken(0x55) == 1);
+    driver.wait("the wish for a doorbell", || wanted() == 1);
+    board.memory.write_obj(3u16, used_event).unwrap();
+    assert_eq!((read(), read()), (Ok(STATUS_OK), Ok(STATUS_OK)));
+    driver.wait("the wish for a doorbell", || wanted() == 3);
+    assert_eq!(board.routes.taken(0x55), 0);
+    assert_eq!(read(), Ok(STATUS_OK));
+    driver.wait("an interrupt", || board.routes.taken(0x55) == 1);
+    // A polled queue names an index that the driver passes last.
+    start(QueueService::Polled);
+    assert_eq!(wanted(), u16::MAX);
+    assert_eq!(read(), Ok(STATUS_OK));
+    driver.wait("the next such index", || wanted() == 0);
 }

@@ -8,7 +8,8 @@ use exo_abi::virtio::descriptor::WRITE;
 use exo_abi::virtio::{feature, status};
 use vm_memory::{Bytes, GuestAddress};
 
-use super::driver::{Board, Driver, SIZE};
+use super::board::Board;
+use super::driver::{Driver, SIZE};
 use super::{DeviceSpecification, FunctionSpecification};
 
 #[derive(Clone, Default)]

@@ -11,7 +11,8 @@ use exo_abi::virtio::iommu::Status;
 use vm_memory::{Bytes, GuestAddress};
 
 use super::block::disk::Disk;
-use super::driver::{Board, Driver, MEMORY, file_disk};
+use super::board::{Board, MEMORY, file_disk};
+use super::driver::Driver;
 
 fn board() -> Board {
     let disk = Arc::new(Disk::in_memory(64).unwrap());

@@ -9,7 +9,8 @@ use exo_abi::virtio::{common, feature, status};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::block::disk::Disk;
-use super::driver::{Board, Driver, MEMORY, SIZE};
+use super::board::{Board, MEMORY};
+use super::driver::{Driver, SIZE};
 
 /// Two functions: the one that errs, and a bystander.
 fn board() -> Board {

@@ -20,6 +20,8 @@ pub use assembly::{
 #[cfg(test)]
 mod block_test;
 #[cfg(test)]
+mod board;
+#[cfg(test)]
 mod console_test;
 #[cfg(test)]
 mod driver;

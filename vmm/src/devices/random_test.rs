@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use vm_memory::{Bytes, GuestAddress};
 
 use super::block::disk::Disk;
-use super::driver::{Board, MEMORY, SIZE};
+use super::board::{Board, MEMORY};
+use super::driver::SIZE;
 
 /// Where the function may go: the domain's end is in the middle of the addresses that are tried.
 const DOMAIN: std::ops::Range<u64> = 0x10_0000..0x20_0000;

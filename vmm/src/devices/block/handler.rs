@@ -34,8 +34,9 @@ struct Flight {
 
 /// The requests of one queue.
 pub struct BlockHandler {
-    shared: Arc<Shared>,
+    // Dropped first: what flies needs the disk's file.
     engine: Engine,
+    shared: Arc<Shared>,
     chain: Chain,
     /// By slot of the engine; `operation` is there while it flies.
     flights: Vec<Flight>,
