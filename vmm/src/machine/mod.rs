@@ -1,5 +1,6 @@
 //! The machine: memory map, boot, vCPUs, interrupts and the bus that devices stand on.
 
+pub mod acpi;
 pub mod boot;
 pub mod bus;
 pub mod console;
@@ -145,9 +146,16 @@ impl Machine {
         if attachments.functions.len() != parts.bundle.functions.len() {
             return Err(Error::System("the devices do not match the image".into()));
         }
+        let rsdp = acpi::write(&memory, parts.vcpus, !attachments.functions.is_empty())?;
         parts.bundle.functions = attachments.functions;
         boot::load_bundle(&memory, &map, &parts.bundle)?;
-        boot::write_start_info(&memory, &map, parts.bundle.bytes(), parts.command_line, 0)?;
+        boot::write_start_info(
+            &memory,
+            &map,
+            parts.bundle.bytes(),
+            parts.command_line,
+            rsdp,
+        )?;
         let ports = Ports::new(
             Console::new(parts.output),
             attachments.handler,
@@ -187,8 +195,6 @@ impl Machine {
 
     /// Runs the machine to its end. vCPUs may still be on their way out when this returns: see [`Machine::stop`].
     pub fn run(&mut self) -> Result<Outcome, Error> {
-        register_signal_handler(SIGRTMIN(), ignore_signal)
-            .map_err(|error| Error::system("installing a signal handler", error))?;
         let started = Instant::now();
         for (index, vcpu) in self.vcpus.drain(..).enumerate().rev() {
             let around = self.surroundings.clone();
@@ -212,6 +218,8 @@ impl Machine {
 
     /// Waits until all vCPU threads have ended. Only after an end has been reported.
     pub fn stop(&mut self) {
+        // It cannot fail: the number is a valid one. The handler only has to be there, so that the signal ends KVM_RUN.
+        let _ = register_signal_handler(SIGRTMIN(), ignore_signal);
         for thread in self.threads.drain(..) {
             // A kick that comes just before KVM_RUN is lost, so it is repeated.
             while !thread.is_finished() {
