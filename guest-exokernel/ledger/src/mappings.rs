@@ -123,17 +123,16 @@ impl Ledger<'_> {
 
     /// Records one page mapping of each of `count` frames from `first` on. Cost: per block where blocks are whole.
     pub fn add_mappings(&mut self, first: u64, count: u64) {
-        let end = first.saturating_add(count);
+        // Frames that passed `check_mapping` are memory: nothing here wraps.
+        let end = first.wrapping_add(count);
         let mut frame = first;
         while frame < end {
-            let next = (frame | (BLOCK_FRAMES - 1)).saturating_add(1).min(end);
+            let next = (frame | (BLOCK_FRAMES - 1)).wrapping_add(1).min(end);
             let Some(block) = self.tables.blocks.get_mut((frame >> BLOCK_ORDER) as usize) else {
                 return;
             };
             if block.state == BlockState::Whole as u8 {
-                block.mappings = block
-                    .mappings
-                    .saturating_add(next.saturating_sub(frame) as u32);
+                block.mappings = block.mappings.wrapping_add(next.wrapping_sub(frame) as u32);
             } else {
                 for entry in self
                     .tables

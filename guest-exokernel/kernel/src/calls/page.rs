@@ -1,12 +1,12 @@
 //! Batches of mappings. Each entry of a batch is done whole or not at all; the first refused entry ends the batch.
 
-use exo_abi::address::{PAGE_SIZE, PROGRAM_BASE, PROGRAM_END, is_page_aligned};
+use exo_abi::address::{BLOCK_SIZE, PAGE_SIZE, PROGRAM_BASE, PROGRAM_END, is_page_aligned};
 use exo_abi::error::DONE;
 use exo_abi::map::{MAP_BATCH, MAP_PAGES_MAX, MapEntry};
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
 use super::Answer;
-use crate::hw::paging::leaf_flags;
+use crate::hw::paging::{PageTable, leaf_flags};
 use crate::kernel::Kernel;
 
 /// Maps runs of frames, or of device pages.
@@ -56,17 +56,16 @@ fn for_each_entry(
     }
 }
 
-/// What all three check: the count, then the address. What is left of the budget of pages.
+/// What all three check: the count, then the address. A run lies inside one page table, so it does not cross a multiple of
+/// 2 MiB. What is left of the budget of pages.
 fn check_run(entry: &MapEntry, budget: u64) -> Result<u64, Error> {
     let pages = u64::from(entry.pages);
     if pages == 0 || pages > budget {
         return Err(Error::BadCount);
     }
-    // No overflow: there are at most MAP_PAGES_MAX pages, and the address is checked first.
-    let inside = entry.address >= PROGRAM_BASE
-        && entry.address < PROGRAM_END
-        && entry.address + pages * PAGE_SIZE <= PROGRAM_END;
-    if !is_page_aligned(entry.address) || !inside {
+    let inside = entry.address >= PROGRAM_BASE && entry.address < PROGRAM_END;
+    let last = entry.address % BLOCK_SIZE + pages * PAGE_SIZE;
+    if !is_page_aligned(entry.address) || !inside || last > BLOCK_SIZE {
         return Err(Error::BadAddress);
     }
     Ok(budget - pages)
@@ -74,64 +73,68 @@ fn check_run(entry: &MapEntry, budget: u64) -> Result<u64, Error> {
 
 fn map_run(kernel: &mut Kernel, caller: EnvironmentId, entry: &MapEntry) -> Result<(), Error> {
     let rights = Rights::from_number(entry.rights).ok_or(Error::BadArgument)?;
-    let pages = u64::from(entry.pages);
-    let kind = kernel.ledger.check_mapping(
-        caller,
-        Capability(entry.capability),
-        entry.frame,
-        pages,
-        rights,
-    )?;
+    let (address, frame, pages) = (entry.address, entry.frame, u64::from(entry.pages));
+    let capability = Capability(entry.capability);
+    let kind = kernel
+        .ledger
+        .check_mapping(caller, capability, frame, pages, rights)?;
     let space = kernel.environment(caller)?.space;
-    let tables = space.check_absent(entry.address, pages)?;
-    if tables != 0 {
-        kernel.ledger.check_tables_quota(caller, tables)?;
+    let found = space.find(address);
+    match found {
+        Ok(table) => table.check_absent(address, pages)?,
+        Err(missing) => kernel.ledger.check_tables_quota(caller, missing)?,
     }
 
-    let device = kind == Kind::Function;
     let ledger = &mut kernel.ledger;
-    let flags = leaf_flags(rights, device);
-    space.map(
-        &mut kernel.pool,
-        entry.address,
-        entry.frame,
-        pages,
-        flags,
-        &mut || ledger.add_table(caller),
-    );
+    let table = match found {
+        Ok(table) => table,
+        Err(_) => space.reach(&mut kernel.pool, address, &mut || ledger.add_table(caller)),
+    };
+    let device = kind == Kind::Function;
+    table.map(address, frame, pages, leaf_flags(rights, device));
     if device {
-        for page in entry.frame..entry.frame + pages {
-            kernel.ledger.add_device_mapping(page);
+        for page in frame..frame + pages {
+            ledger.add_device_mapping(page);
         }
     } else {
-        kernel.ledger.add_mappings(entry.frame, pages);
+        ledger.add_mappings(frame, pages);
     }
     Ok(())
+}
+
+/// The page table of a run that is to be mapped already.
+fn present_table(
+    kernel: &mut Kernel,
+    caller: EnvironmentId,
+    entry: &MapEntry,
+) -> Result<PageTable, Error> {
+    let space = kernel.environment(caller)?.space;
+    space.find(entry.address).map_err(|_| Error::NotMapped)
 }
 
 fn protect_run(kernel: &mut Kernel, caller: EnvironmentId, entry: &MapEntry) -> Result<(), Error> {
     let rights = Rights::from_number(entry.rights).ok_or(Error::BadArgument)?;
-    let pages = u64::from(entry.pages);
-    let space = kernel.environment(caller)?.space;
+    let (address, pages) = (entry.address, u64::from(entry.pages));
+    let table = present_table(kernel, caller, entry)?;
     let capability = Capability(entry.capability);
-    space.check_present(entry.address, pages, |page| {
-        kernel
+    table.check_present(address, pages, |page| {
+        let check = kernel
             .ledger
-            .check_mapping(caller, capability, page.frame, 1, rights)
-            .map(|_| ())
+            .check_mapping(caller, capability, page.frame, 1, rights);
+        check.map(|_| ())
     })?;
 
-    space.protect(entry.address, pages, rights);
+    table.protect(address, pages, rights);
     Ok(())
 }
 
 fn unmap_run(kernel: &mut Kernel, caller: EnvironmentId, entry: &MapEntry) -> Result<(), Error> {
-    let pages = u64::from(entry.pages);
-    let space = kernel.environment(caller)?.space;
-    space.check_present(entry.address, pages, |_| Ok(()))?;
+    let (address, pages) = (entry.address, u64::from(entry.pages));
+    let table = present_table(kernel, caller, entry)?;
+    table.check_present(address, pages, |_| Ok(()))?;
 
     let ledger = &mut kernel.ledger;
-    space.unmap(entry.address, pages, |page| {
+    table.unmap(address, pages, |page| {
         if page.device {
             ledger.remove_device_mapping(page.frame);
         } else {

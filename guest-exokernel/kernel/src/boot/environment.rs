@@ -1,0 +1,139 @@
+//! Environments of the bundle: what the manifest gives each before its first instruction.
+
+use exo_abi::address::BLOCK_ORDER;
+use exo_abi::call::ANY_FRAME;
+use exo_abi::environment::INITIAL_CAPABILITIES_MAX;
+use exo_abi::layout::{ENVIRONMENT_PAIR, Layout};
+use exo_abi::port::CONSOLE_PORT;
+use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
+use exo_ledger::Quotas;
+
+use super::bundle::Bundle;
+use super::information::refuse;
+use crate::hw::environment_pages::{EnvironmentPages, Start};
+use crate::hw::paging::{AddressSpace, leaf_flags, runs};
+use crate::hw::{switch, vcpu};
+use crate::kernel::Kernel;
+
+/// The number of an environment of the bundle, counted from 0, as an owner.
+fn id(number: u64) -> EnvironmentId {
+    EnvironmentId(number as u16 + 1)
+}
+
+/// Stops boot where the manifest's own quotas do not hold what it gives.
+pub fn grant<T>(result: Result<T, Error>, number: u64, what: &str) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => refuse(format_args!("environment {}: {what}: {error}", number + 1)),
+    }
+}
+
+/// Records an environment, and gives it the frames of its program.
+pub fn claim_image(kernel: &mut Kernel, bundle: &Bundle, number: u64) {
+    let record = bundle.environment(number);
+    let quotas = Quotas {
+        frames: record.frames_quota,
+        tables: record.tables_quota,
+        capabilities: record.capabilities_quota,
+        dma_mappings: record.dma_mappings_quota,
+    };
+    kernel
+        .ledger
+        .add_environment(id(number), &record.name, record.vcpu, quotas);
+    let frames = kernel.ledger.claim_frames(
+        id(number),
+        bundle.frame(record.first_page),
+        u64::from(record.pages),
+    );
+    grant(frames, number, "program");
+}
+
+/// Makes the address space of an environment, and gives it what the manifest says.
+pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, number: u64) {
+    let record = bundle.environment(number);
+    let id = id(number);
+    let pages = EnvironmentPages::new(layout.environment_pages.start + number * ENVIRONMENT_PAIR);
+    let ledger = &mut kernel.ledger;
+    let space = AddressSpace::new(&mut kernel.pool, pages.physical(), &mut || {
+        ledger.add_table(id)
+    });
+
+    let blocks = u64::from(record.grant_blocks);
+    let allocation = ledger.plan_allocation(id, ANY_FRAME, blocks, u64::from(BLOCK_ORDER));
+    let allocation = grant(allocation, number, "memory");
+    let memory = ledger.commit_allocation(id, allocation);
+    space.map_window(
+        &mut kernel.pool,
+        allocation.first,
+        allocation.count,
+        true,
+        &mut || ledger.add_table(id),
+    );
+
+    for segment in record.segments.iter().filter(|segment| segment.pages != 0) {
+        let frame = bundle.frame(segment.first_page);
+        let rights = Rights(segment.rights);
+        let flags = leaf_flags(rights, false);
+        let mut next = frame;
+        for (address, pages) in runs(segment.address, u64::from(segment.pages)) {
+            let charge = &mut || ledger.add_table(id);
+            let table = space.reach(&mut kernel.pool, address, charge);
+            table.map(address, next, pages, flags);
+            next += pages;
+        }
+        ledger.add_mappings(frame, u64::from(segment.pages));
+    }
+
+    grant(ledger.check_tables_quota(id, 0), number, "page tables");
+
+    let mut capabilities = [0; INITIAL_CAPABILITIES_MAX];
+    let image = ledger.next_capability(id, 0).unwrap_or(Capability::NONE);
+    let mut count = 0;
+    let mut give = |capability: Capability| {
+        if let Some(slot) = capabilities.get_mut(count) {
+            *slot = capability.0;
+            count += 1;
+        }
+    };
+    give(memory);
+    give(image);
+    if record.console != 0 {
+        grant(ledger.check_capability_quota(id), number, "console");
+        give(ledger.add_capability(
+            id,
+            Kind::Ports,
+            u64::from(CONSOLE_PORT),
+            1,
+            Rights::READ_WRITE,
+        ));
+    }
+    for &function in record.functions.iter().take(record.function_count as usize) {
+        grant(ledger.check_capability_quota(id), number, "functions");
+        ledger.give_function(function, id);
+        give(ledger.add_capability(
+            id,
+            Kind::Function,
+            u64::from(function),
+            1,
+            Rights::READ_WRITE,
+        ));
+    }
+
+    pages.write_start(&Start {
+        id: u64::from(id.0),
+        grant: (allocation.first, allocation.count),
+        arguments: (record.arguments, u64::from(record.argument_count)),
+        capabilities: capabilities.get(..count).unwrap_or_default(),
+        kernel_stack: vcpu::kernel_stack(record.vcpu as usize),
+    });
+    if let Ok(environment) = kernel.environment(id) {
+        environment.space = space;
+        environment.context = switch::Context {
+            pages,
+            root: space.root(),
+            instruction: record.entry,
+            stack: 0,
+            console: record.console != 0,
+        };
+    }
+}

@@ -1,0 +1,77 @@
+//! The frame window: where an environment sees its own frames, each at an address that tells its number.
+
+use exo_abi::Rights;
+use exo_abi::address::{BLOCK_SIZE, FRAME_WINDOW, PAGE_SIZE};
+
+use super::{
+    ADDRESS, AddressSpace, LARGE, PRESENT, TablePool, index_at, leaf_flags, read, runs, write,
+};
+use crate::hw::registers::flush_page;
+
+/// Bytes that one directory, or one directory of directories, shows.
+const DIRECTORY: u64 = BLOCK_SIZE * 512;
+
+impl AddressSpace {
+    /// Tables that showing frames would take: the window has one root entry, so only the first walk can miss more than one.
+    pub fn check_window(self, first: u64, frames: u64, blocks: bool) -> u32 {
+        let (level, step) = if blocks {
+            (1, DIRECTORY)
+        } else {
+            (0, BLOCK_SIZE)
+        };
+        let address = FRAME_WINDOW + first * PAGE_SIZE;
+        let end = address + frames * PAGE_SIZE;
+        let mut needed = self.find_at(address, level).err().unwrap_or(0);
+        let mut next = (address / step + 1) * step;
+        while next < end {
+            let missing = self.find_at(next, level).err().unwrap_or(0);
+            // A directory that the part before will have made is not missing again, unless this is the first part in another.
+            let shared = if next.is_multiple_of(DIRECTORY) { 2 } else { 1 };
+            needed += missing.min(if blocks { 1 } else { shared });
+            next += step;
+        }
+        needed
+    }
+
+    /// Shows frames in the window, writable and not executable.
+    pub fn map_window(
+        self,
+        pool: &mut TablePool,
+        first: u64,
+        frames: u64,
+        blocks: bool,
+        charge: &mut dyn FnMut(),
+    ) {
+        let flags = leaf_flags(Rights::READ_WRITE, false);
+        for (address, pages) in runs(FRAME_WINDOW + first * PAGE_SIZE, frames) {
+            let frame = (address - FRAME_WINDOW) / PAGE_SIZE;
+            if !blocks {
+                self.reach(pool, address, charge)
+                    .map(address, frame, pages, flags);
+                continue;
+            }
+            let directory = self.reach_at(pool, address, 1, charge);
+            let index = index_at(address, 1);
+            let entry = read(directory, index);
+            if entry & (PRESENT | LARGE) == PRESENT {
+                // Single frames were shown here once; all are gone, so the table is empty.
+                pool.put_back(entry & ADDRESS);
+            }
+            write(directory, index, (address - FRAME_WINDOW) | flags | LARGE);
+        }
+    }
+
+    /// Takes frames out of the window. Frames of a program never were in it.
+    pub fn unmap_window(self, first: u64, frames: u64, blocks: bool) {
+        for (address, pages) in runs(FRAME_WINDOW + first * PAGE_SIZE, frames) {
+            if !blocks {
+                if let Ok(table) = self.find(address) {
+                    table.unmap(address, pages, |_| {});
+                }
+            } else if let Ok(directory) = self.find_at(address, 1) {
+                write(directory, index_at(address, 1), 0);
+                flush_page(address);
+            }
+        }
+    }
+}
