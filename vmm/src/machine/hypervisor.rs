@@ -14,6 +14,9 @@ pub const KVM_DEVICE: &str = "/dev/kvm";
 /// The one version of the KVM interface (api.rst, section 4.1).
 pub const KVM_VERSION: i32 = 12;
 
+/// Three pages at the end of the device hole, where no device is.
+const REAL_MODE_PAGES: usize = 0xfffb_d000;
+
 /// What the machine cannot do without, with a name for messages.
 pub const CAPABILITIES: [(Cap, &str); 5] = [
     (Cap::UserMemory, "KVM_CAP_USER_MEMORY"),
@@ -60,6 +63,10 @@ impl Hypervisor {
             ))
         })?;
         memory::register(&vm, memory)?;
+        // Processors of Intel without "unrestricted guest" need three pages for real mode, in which other vCPUs start
+        // (api.rst, section 4.35); all others ignore this.
+        vm.set_tss_address(REAL_MODE_PAGES)
+            .map_err(|error| Error::system("placing the TSS (KVM_SET_TSS_ADDR)", error))?;
         // We take the split controller: local APICs in the kernel, where irqfd needs them, and no 8259 nor IO-APIC,
         // which no guest of ours uses. It starts faster, too. No IO-APIC routes are reserved.
         let split = kvm_enable_cap {
