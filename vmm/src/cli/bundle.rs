@@ -6,9 +6,10 @@ use std::os::unix::fs::FileExt;
 
 use super::BundleOptions;
 use crate::error::Error;
-use crate::image::bundle::{Bundle, BundleTarget, Choices};
+use crate::image::bundle::{Bundle, BundleTarget};
 use crate::image::home::Home;
 use crate::image::manifest::Manifest;
+use crate::image::planner::Choices;
 
 /// Bytes that are copied at once.
 const CHUNK_BYTES: u64 = 1 << 20;

@@ -6,4 +6,5 @@ pub mod executable;
 pub(crate) mod fixture;
 pub mod home;
 pub mod manifest;
+pub mod planner;
 pub mod size;

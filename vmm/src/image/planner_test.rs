@@ -1,8 +1,11 @@
 //! Bundles: what is in them, byte by byte, and what is refused.
 
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 
 use super::*;
+use crate::image::bundle::BundleTarget;
 use crate::image::fixture::{EXECUTE, Elf, Part, READ, WRITE};
 
 /// A bundle in memory.

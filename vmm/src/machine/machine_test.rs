@@ -8,10 +8,11 @@ use exo_abi::port::ExitCode;
 use super::ending::End;
 use super::{Attachments, Machine, Parts};
 use crate::error::Error;
-use crate::image::bundle::{Bundle, Choices};
+use crate::image::bundle::Bundle;
 use crate::image::executable::Executable;
 use crate::image::fixture::Elf;
 use crate::image::manifest::Manifest;
+use crate::image::planner::Choices;
 
 /// Output that the test can look at.
 #[derive(Clone, Default)]

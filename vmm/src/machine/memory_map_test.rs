@@ -5,9 +5,9 @@ use std::path::Path;
 use exo_abi::layout::KERNEL_DATA;
 
 use super::*;
-use crate::image::bundle::Choices;
 use crate::image::fixture::Elf;
 use crate::image::manifest::Manifest;
+use crate::image::planner::Choices;
 
 fn bundle(folder: &Path, grant: &str) -> Bundle {
     std::fs::write(folder.join("p"), Elf::program().bytes()).unwrap();
