@@ -150,7 +150,23 @@ Examples:
   exo run --json=report.json hash        the same for programs
   exo run --memory 1G --vcpus 4 ./my-image.toml
 
-The exit status is that of the program; exo --help has the whole table.";
+The JSON document has these keys; a value that nobody knows is null:
+  status end failure    exit status of exo; orderly, kernel-panic, bad-boot-information,
+                        unknown-exit-code or machine-failure; what the machine failed of
+  environments[]        name, state, exit_status, abort {reason vector error_code instruction
+                        address}, counters {kernel_entries by call, upcalls, interrupts,
+                        doorbells, vm_exits, bytes, requests}, held and quotas
+  functions[]           name, queues[] {doorbells interrupts requests bytes stop_reason}
+  counters              vm_exits of all vCPUs, kvm: the counters of KVM itself
+  timings               microseconds since origin: main, first_run, first_instruction (of a
+                        libOS), end, total; origin is main, or the moment that a script put
+                        into EXO_START_NS (date +%s%N) before it started exo
+  memory host versions  KiB; kind of KVM, Linux, vCPUs, clock; exo and ABI
+
+The exit status is that of the program; exo --help has the whole table.
+
+Environment: EXO_HOME names the project's folder, EXO_GUEST the one with kernel and programs
+in place of target/guest there.";
 
 const BUNDLE_HELP: &str = "\
 Examples:

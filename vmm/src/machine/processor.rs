@@ -73,7 +73,7 @@ fn step(index: u32, vcpu: &mut VcpuFd, around: &Surroundings, counts: &ExitCount
         }
         Ok(VcpuExit::Shutdown) => "triple fault".to_owned(),
         Ok(VcpuExit::InternalError) => {
-            "KVM internal error (an instruction that KVM cannot emulate, or worse)".to_owned()
+            "KVM internal error, mostly an instruction that KVM cannot emulate".to_owned()
         }
         Ok(VcpuExit::FailEntry(reason, _)) => {
             format!("the processor refused to enter the guest, reason {reason:#x}")
