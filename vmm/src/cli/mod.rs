@@ -99,21 +99,15 @@ pub struct RunOptions {
     /// Write the report as a table to standard error at the end
     #[arg(long)]
     pub stats: bool,
-    /// Name of an image, as `exo images` lists them, or path of a manifest; then arguments for its first program
-    #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE [ARG]")]
-    pub image_and_arguments: Vec<String>,
-}
-
-impl RunOptions {
-    /// The image.
-    pub fn image(&self) -> &str {
-        self.image_and_arguments.first().map_or("", String::as_str)
-    }
-
-    /// What the program gets.
-    pub fn arguments(&self) -> &[String] {
-        self.image_and_arguments.get(1..).unwrap_or_default()
-    }
+    /// Name of an image, as `exo images` lists them, or path of a manifest
+    pub image: String,
+    /// Arguments for the first program: all from the first on that is no option of exo's, or that follows `--`
+    #[arg(
+        value_name = "ARG",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub arguments: Vec<String>,
 }
 
 /// A `--disk` option.
@@ -143,7 +137,8 @@ impl std::str::FromStr for DiskOption {
 const RUN_HELP: &str = "\
 Examples:
   exo run hello                          boot, print a greeting, end
-  exo run hash --help                    arguments after IMAGE belong to the program
+  exo run hash --interrupts              what is no option of exo's belongs to the program
+  exo run hello -- --stats               and so does everything after --
   exo run --disk disk.img hash           SHA-256 of a file, read by the program's own driver
   exo run --disk a.img --disk b.img,readonly two-hashes
   exo run --stats hash                   what it cost: kernel calls, exits, interrupts
@@ -255,33 +250,39 @@ mod tests {
         Command::command().debug_assert();
     }
 
+    fn run_options(words: &[&str]) -> RunOptions {
+        match Command::parse_from(["exo", "run"].iter().chain(words)).task {
+            Task::Run(options) => options,
+            _ => panic!("another task"),
+        }
+    }
+
     #[test]
-    fn what_follows_the_image_belongs_to_the_program() {
-        let words = [
-            "exo", "run", "--vcpus", "2", "hash", "--json", "-x", "--", "--disk",
-        ];
-        let Task::Run(options) = Command::parse_from(words).task else {
-            panic!("another task");
-        };
+    fn options_may_follow_the_image_up_to_its_first_argument() {
+        let options = run_options(&["--vcpus", "2", "hash", "--disk", "a.img", "-x", "--json"]);
         assert_eq!(options.vcpus, Some(2));
-        assert_eq!(options.arguments(), ["--json", "-x", "--", "--disk"]);
+        assert_eq!(options.disks.len(), 1);
+        assert_eq!(options.image, "hash");
+        assert_eq!(options.arguments, ["-x", "--json"]);
         assert_eq!(options.json, None);
     }
 
     #[test]
+    fn everything_after_two_dashes_belongs_to_the_program() {
+        let options = run_options(&["hash", "--", "--disk", "a.img"]);
+        assert_eq!(options.arguments, ["--disk", "a.img"]);
+        assert_eq!(options.disks.len(), 0);
+        let options = run_options(&["hello", "first", "--", "--stats"]);
+        assert_eq!(options.arguments, ["first", "--", "--stats"]);
+    }
+
+    #[test]
     fn json_takes_its_file_behind_an_equals_sign_only() {
-        let json = |words: &[&str]| match Command::parse_from(words).task {
-            Task::Run(options) => (options.json.clone(), options.image().to_owned()),
-            _ => panic!("another task"),
-        };
-        assert_eq!(
-            json(&["exo", "run", "--json", "hello"]),
-            (Some("-".into()), "hello".into())
-        );
-        assert_eq!(
-            json(&["exo", "run", "--json=file", "hello"]),
-            (Some("file".into()), "hello".into())
-        );
+        for (word, file) in [("--json", "-"), ("--json=file", "file")] {
+            let options = run_options(&[word, "hello"]);
+            assert_eq!(options.json, Some(file.into()));
+            assert_eq!(options.image, "hello");
+        }
     }
 
     #[test]

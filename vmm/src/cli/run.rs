@@ -49,7 +49,7 @@ impl StartClock {
 /// Runs an image; gives the exit status.
 pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     let home = Home::find();
-    let manifest_path = home.manifest(options.image())?;
+    let manifest_path = home.manifest(&options.image)?;
     let manifest = Manifest::read(&manifest_path)?;
     let memory = options
         .memory
@@ -64,7 +64,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
         &Choices {
             origin: &manifest_path.display().to_string(),
             programs: &home.programs()?,
-            arguments: options.arguments(),
+            arguments: &options.arguments,
             vcpus,
             functions: true,
         },
@@ -77,7 +77,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             bundle,
             memory,
             vcpus,
-            command_line: options.image(),
+            command_line: &options.image,
             output: Box::new(std::io::stdout()),
             statistics: options.json.is_some() || options.stats,
         },
@@ -93,7 +93,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     explain(&outcome.end, &environments);
     if options.json.is_some() || options.stats {
         let run = Run {
-            image: options.image(),
+            image: &options.image,
             status,
             clock,
             outcome: &outcome,
@@ -184,7 +184,7 @@ fn open_disks(options: &RunOptions, manifest: &Manifest) -> Result<Vec<Arc<Disk>
         return Err(Error::Usage(format!(
             "{} --disk given, but image {} uses {wanted}; leave the rest out",
             options.disks.len(),
-            options.image()
+            &options.image
         )));
     }
     (0..wanted)
