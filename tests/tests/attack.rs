@@ -100,6 +100,7 @@ attacks! {
     guess_capability "guess-capability" Verdict::Refused;
     indirect_table "indirect-table" Verdict::Refused;
     length_overflow "length-overflow" Verdict::Refused;
+    local_descriptors "local-descriptors" Verdict::Refused;
     map_beyond_memory "map-beyond-memory" Verdict::Refused;
     map_beyond_program_range "map-beyond-program-range" Verdict::Refused;
     map_foreign_frame "map-foreign-frame" Verdict::Refused;
@@ -122,6 +123,7 @@ attacks! {
     quota_tables "quota-tables" Verdict::Refused;
     read_freed_frame "read-freed-frame" Verdict::Refused;
     read_only_disk "read-only-disk" Verdict::Refused;
+    registers_after_switch "registers-after-switch" Verdict::Refused;
     request_shape "request-shape" Verdict::Refused;
     reset_in_flight "reset-in-flight" Verdict::Refused;
     reuse_capability "reuse-capability" Verdict::Refused;

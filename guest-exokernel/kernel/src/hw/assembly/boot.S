@@ -38,6 +38,7 @@ enter_kernel:
     xorl %eax, %eax
     movl %eax, %fs
     movl %eax, %gs
+    lldt %ax                                    // reset leaves a local table at address 0 (Intel SDM volume 3, table 11-1)
     movl %esi, %eax
     shll $4, %eax
     addl ${first_tss}, %eax
