@@ -12,6 +12,10 @@ resume_environment:
     pushq ${user_code}
     pushq %rdi
     xorl %eax, %eax
+    movl %eax, %ds                              // iretq clears only what ring 3 may not use
+    movl %eax, %es
+    movl %eax, %fs                              // the bases are zero already
+    movl %eax, %gs
     xorl %ebx, %ebx
     xorl %edx, %edx
     xorl %esi, %esi

@@ -173,5 +173,9 @@ interface_clear_avx512:
 .globl interface_clear_avx
 interface_clear_avx:
     vzeroall
+    movl %eax, %ds                              // nor do its selectors reach ring 3 there; eax is zero
+    movl %eax, %es
+    movl %eax, %fs
+    movl %eax, %gs
     jmpq *%rcx
     .balign 4096
