@@ -115,11 +115,6 @@ impl Block {
     /// Binds a function and starts the device (virtio 1.2, section 3.1.1).
     pub fn open(function: Function, options: Options) -> Result<Self, OpenError> {
         let transport = Transport::bind(function)?;
-        Self::start(transport, options)
-    }
-
-    /// Starts, or restarts, a device whose function is bound.
-    pub fn start(transport: Transport, options: Options) -> Result<Self, OpenError> {
         let features = transport
             .negotiate(feature::BLOCK_READ_ONLY | feature::BLOCK_FLUSH | feature::BLOCK_DISCARD)?;
         let limit = transport.queue_size_limit(QUEUE);
