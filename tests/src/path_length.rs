@@ -167,12 +167,47 @@ fn symbol_range(name: &str) -> (u64, u64) {
     (start, end)
 }
 
-/// The committed table: one `name: count` a line, counts as [`Length::text`] writes them.
-pub fn table_file() -> PathBuf {
-    home::home().join("tests/path-lengths.txt")
+/// What stands before and behind the committed table, which is the one in the README.
+const TABLE_START: &str = "<!-- made by scripts/path-length --write -->\n";
+const TABLE_END: &str = "<!-- end of what it made -->\n";
+
+/// The table, for terminals and the README alike.
+pub fn table(lengths: &[Length]) -> String {
+    let mut text = "| ring-0 instructions | goal | counted |\n| --- | --- | --- |\n".to_owned();
+    for length in lengths {
+        let goal = length
+            .goal
+            .map_or_else(|| "-".to_owned(), |goal| goal.to_string());
+        text += &format!("| {} | {goal} | {} |\n", length.name, length.text());
+    }
+    text
 }
 
-/// A line of the committed table.
-pub fn table_line(length: &Length) -> String {
-    format!("{}: {}", length.name, length.text())
+/// The README, as what stands before the committed table, the table, and what stands behind it.
+fn readme() -> (PathBuf, [String; 3]) {
+    let path = home::home().join("README.md");
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let parts = text.split_once(TABLE_START).and_then(|(before, rest)| {
+        let (table, behind) = rest.split_once(TABLE_END)?;
+        Some([before, table, behind].map(str::to_owned))
+    });
+    let parts =
+        parts.unwrap_or_else(|| panic!("{} has lost the marks of its table", path.display()));
+    (path, parts)
+}
+
+/// The committed table.
+pub fn committed_table() -> String {
+    let (_, [_, table, _]) = readme();
+    table
+}
+
+/// Replaces the committed table.
+pub fn commit_table(table: &str) -> std::io::Result<()> {
+    let (path, [before, _, behind]) = readme();
+    std::fs::write(
+        path,
+        format!("{before}{TABLE_START}{table}{TABLE_END}{behind}"),
+    )
 }

@@ -1,6 +1,6 @@
-//! Path lengths of the kernel: the committed table, on every run the same.
+//! Path lengths of the kernel: the README's table, on every run the same.
 
-use exo_tests::path_length::{PATHS, measure, table_file, table_line};
+use exo_tests::path_length::{PATHS, committed_table, measure, table};
 use exo_tests::{host, perf};
 
 #[test]
@@ -9,15 +9,11 @@ fn path_lengths_equal_the_committed_table() {
         host::skip(&reason);
         return;
     }
-    let counted: Vec<String> = PATHS
-        .iter()
-        .map(|path| table_line(&measure(path)))
-        .collect();
-    let committed = std::fs::read_to_string(table_file()).expect("the table is committed");
-    let committed: Vec<&str> = committed.lines().collect();
+    let counted: Vec<_> = PATHS.iter().map(measure).collect();
     assert_eq!(
-        counted, committed,
-        "path lengths differ from tests/path-lengths.txt; if that is meant: scripts/path-length --write, and the README's table"
+        table(&counted),
+        committed_table(),
+        "path lengths differ from the README's table; if that is meant: scripts/path-length --write"
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use exo_tests::path_length::{PATHS, measure, table_file, table_line};
+use exo_tests::path_length::{PATHS, commit_table, measure, table};
 use exo_tests::perf;
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     if arguments.next().is_some() || !matches!(option.as_deref(), None | Some("--json" | "--write"))
     {
         eprintln!(
-            "usage: scripts/path-length [--json | --write]    (--write: tests/path-lengths.txt becomes what is counted now)"
+            "usage: scripts/path-length [--json | --write]    (--write: the README's table becomes what is counted now)"
         );
         return ExitCode::from(2);
     }
@@ -23,12 +23,8 @@ fn main() -> ExitCode {
     let lengths: Vec<_> = PATHS.iter().map(measure).collect();
     match option.as_deref() {
         Some("--write") => {
-            let lines: Vec<_> = lengths
-                .iter()
-                .map(|length| table_line(length) + "\n")
-                .collect();
-            if let Err(error) = std::fs::write(table_file(), lines.concat()) {
-                eprintln!("path-length: {}: {error}", table_file().display());
+            if let Err(error) = commit_table(&table(&lengths)) {
+                eprintln!("path-length: README.md: {error}");
                 return ExitCode::from(71);
             }
         }
@@ -47,15 +43,7 @@ fn main() -> ExitCode {
                 json!({"host": "shadow KVM", "unit": "ring-0 instructions", "paths": rows})
             );
         }
-        None => {
-            println!("| ring-0 instructions | goal | counted |\n| --- | --- | --- |");
-            for length in &lengths {
-                let goal = length
-                    .goal
-                    .map_or_else(|| "-".to_owned(), |goal| goal.to_string());
-                println!("| {} | {goal} | {} |", length.name, length.text());
-            }
-        }
+        None => print!("{}", table(&lengths)),
     }
     ExitCode::SUCCESS
 }
