@@ -65,7 +65,9 @@ fn a_polled_queue_needs_no_doorbell_and_says_so() {
 
 #[test]
 fn many_requests_fly_at_once() {
-    let board = Board::with_disks(vec![memory_disk()]);
+    let folder = tempfile::tempdir().unwrap();
+    let disk = file_disk(folder.path(), &expected(0, 64 * 512));
+    let board = Board::with_disks(vec![disk]);
     let driver = board.bind(1);
     driver.start(QueueService::Events);
     for round in 0..50u16 {

@@ -28,6 +28,7 @@ pub struct Disk {
     direct: Option<File>,
     sectors: u64,
     read_only: bool,
+    in_memory: bool,
     name: String,
     /// Who writes the pattern of a disk in memory.
     filling: Mutex<Option<JoinHandle<()>>>,
@@ -81,6 +82,7 @@ impl Disk {
             direct: open(libc::O_DIRECT).ok(),
             sectors: bytes / SECTOR_SIZE,
             read_only,
+            in_memory: false,
             filling: Mutex::new(None),
             filled: OnceLock::from(()),
             name: path
@@ -107,6 +109,7 @@ impl Disk {
             direct: None,
             sectors,
             read_only: false,
+            in_memory: true,
             name: "memory".into(),
             filling: Mutex::new(Some(filling)),
             filled: OnceLock::new(),
@@ -121,6 +124,11 @@ impl Disk {
     /// Nothing may be written.
     pub fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// There is no file behind it.
+    pub fn is_in_memory(&self) -> bool {
+        self.in_memory
     }
 
     /// What VIRTIO_BLK_T_GET_ID tells.

@@ -1,4 +1,4 @@
-//! Transfers between guest memory and files: io_uring, with no copy in between; or one by one where it is forbidden.
+//! Transfers between guest memory and files, with no copy in between: by io_uring, or by system calls one by one.
 //!
 //! This file holds all unsafe code of the devices. What makes it sound:
 //! - E-1: the vectors of a slot point into guest memory, which `memory` keeps mapped as long as the engine lives.
@@ -59,11 +59,8 @@ enum Carrier {
         unsubmitted: bool,
         event: Option<EventFd>,
     },
-    /// Results that were not asked for yet.
-    Direct {
-        results: VecDeque<(u16, i32)>,
-        event: Option<EventFd>,
-    },
+    /// System calls; results that were not asked for yet. Who starts operations asks before he sleeps: no event is needed.
+    Direct(VecDeque<(u16, i32)>),
 }
 
 impl Engine {
@@ -86,20 +83,14 @@ impl Engine {
                 }
             }
             // Forbidden by the administrator (kernel.io_uring_disabled) or a container: slower, but the same.
-            Err(_) => Carrier::Direct {
-                results: VecDeque::new(),
-                event,
-            },
+            Err(_) => Carrier::Direct(VecDeque::new()),
         };
         Ok(Self::with_carrier(memory, slots, carrier))
     }
 
-    /// An engine that uses no io_uring.
-    #[cfg(test)]
+    /// An engine that uses no io_uring: better for a disk in memory, which io_uring would leave to a thread.
     pub fn without_ring(memory: GuestMemory, slots: u16) -> Self {
-        let results = VecDeque::new();
-        let event = None;
-        Self::with_carrier(memory, slots, Carrier::Direct { results, event })
+        Self::with_carrier(memory, slots, Carrier::Direct(VecDeque::new()))
     }
 
     fn with_carrier(memory: GuestMemory, slots: u16, carrier: Carrier) -> Self {
@@ -120,9 +111,8 @@ impl Engine {
     /// Signalled when something is done.
     pub fn event(&self) -> Option<RawFd> {
         match &self.carrier {
-            Carrier::Ring { event, .. } | Carrier::Direct { event, .. } => {
-                event.as_ref().map(EventFd::as_raw_fd)
-            }
+            Carrier::Ring { event, .. } => event.as_ref().map(EventFd::as_raw_fd),
+            Carrier::Direct(_) => None,
         }
     }
 
@@ -216,12 +206,8 @@ impl Engine {
                     let _ = ring.submit();
                 }
             }
-            Carrier::Direct { results, event } => {
+            Carrier::Direct(results) => {
                 results.push_back((number, carry_out(slot, file, operation)));
-                if let Some(event) = event {
-                    // Cannot fail before 2^64 - 1 signals.
-                    let _ = event.write(1);
-                }
             }
         }
     }
@@ -245,7 +231,7 @@ impl Engine {
                 let entry = ring.completion().next()?;
                 (entry.user_data() as u16, entry.result())
             }
-            Carrier::Direct { results, .. } => results.pop_front()?,
+            Carrier::Direct(results) => results.pop_front()?,
         };
         if let Some(slot) = self.slots.get_mut(usize::from(number)) {
             slot.in_flight = false;

@@ -51,19 +51,17 @@ impl BlockHandler {
         size: u16,
         event: bool,
     ) -> io::Result<Self> {
-        let engine = Engine::new(memory, size, event)?;
-        Ok(Self::with_engine(shared, engine, size))
-    }
-
-    /// The same with an engine of the caller's.
-    pub(super) fn with_engine(shared: Arc<Shared>, engine: Engine, size: u16) -> Self {
-        Self {
+        let engine = match shared.disk.is_in_memory() {
+            true => Engine::without_ring(memory, size),
+            false => Engine::new(memory, size, event)?,
+        };
+        Ok(Self {
             shared,
             engine,
             chain: Chain::default(),
             flights: (0..size).map(|_| Flight::default()).collect(),
             free: (0..size).rev().collect(),
-        }
+        })
     }
 
     /// Starts everything that is available. True if there was anything.
