@@ -13,6 +13,8 @@ pub const BUNDLE_MAGIC: u64 = u64::from_le_bytes(*b"EXOBUNDL");
 pub const SEGMENTS_MAX: usize = 8;
 /// Most functions that one environment may be given.
 pub const ENVIRONMENT_FUNCTIONS_MAX: usize = 16;
+/// Most vCPUs of a machine.
+pub const VCPUS_MAX: usize = 32;
 
 /// Bits that say what the machine has.
 pub struct Features;

@@ -4,11 +4,10 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use exo_abi::address::KERNEL_BASE;
+pub use exo_abi::bundle::VCPUS_MAX;
 use exo_abi::layout::KERNEL_DATA;
 use exo_abi::port::CONSOLE_PORT;
 
-/// Most vCPUs of a machine.
-pub const VCPUS_MAX: usize = 32;
 /// log2 of the size and alignment of an [`Area`].
 pub const AREA_SHIFT: u32 = 14;
 /// Offset in an area of the top of the stack for device interrupts.
