@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use exo_abi::address::{BLOCK_SIZE, PAGE_SIZE};
-use exo_abi::bundle::ENVIRONMENT_FUNCTIONS_MAX;
+use exo_abi::bundle::{ENVIRONMENT_FUNCTIONS_MAX, VCPUS_MAX};
 use exo_abi::environment::{ENVIRONMENTS_MAX, NAME_MAX};
 use exo_abi::function::{FUNCTIONS_MAX, QUEUES_MAX};
 use exo_abi::layout::MEMORY_MAX;
@@ -13,8 +13,6 @@ use serde::Deserialize;
 use super::size::Size;
 use crate::error::Error;
 
-/// Most vCPUs of a machine: their APIC ids must fit the 8 bits of a message address (Intel SDM volume 3, section 11.11.1).
-pub const VCPUS_MAX: u32 = 64;
 /// Largest manifest that is read: one of 1024 environments is far smaller.
 pub const MANIFEST_BYTES_MAX: u64 = 4 << 20;
 
@@ -332,7 +330,7 @@ pub fn check_arguments(arguments: &[String]) -> Result<(), String> {
 
 /// Whether a machine may have so many vCPUs.
 pub fn check_vcpus(vcpus: u32) -> Result<(), String> {
-    if vcpus == 0 || vcpus > VCPUS_MAX {
+    if vcpus == 0 || vcpus as usize > VCPUS_MAX {
         return Err(format!("vcpus = {vcpus}; it must be 1 to {VCPUS_MAX}"));
     }
     Ok(())

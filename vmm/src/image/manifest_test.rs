@@ -96,8 +96,8 @@ fn syntax_errors_name_the_line() {
 #[test]
 fn what_makes_no_sense_is_refused_with_its_reason() {
     for (from, to, reason) in [
-        ("vcpus = 2", "vcpus = 0", "vcpus = 0; it must be 1 to 64"),
-        ("vcpus = 2", "vcpus = 65", "vcpus = 65; it must be"),
+        ("vcpus = 2", "vcpus = 0", "vcpus = 0; it must be 1 to 32"),
+        ("vcpus = 2", "vcpus = 33", "vcpus = 33; it must be"),
         (
             "vcpus = 2",
             "vcpus = 1",

@@ -46,7 +46,7 @@ fn make(vcpus: u32, has_functions: bool) -> Vec<u8> {
         LocalInterruptController::Address(LOCAL_APIC),
     );
     for number in 0..vcpus {
-        // At most 64: the numbers fit.
+        // At most VCPUS_MAX: the numbers fit.
         madt.add_structure(ProcessorLocalApic::new(
             number as u8,
             number as u8,
