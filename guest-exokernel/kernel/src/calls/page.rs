@@ -6,7 +6,7 @@ use exo_abi::map::{MAP_BATCH, MAP_PAGES_MAX, MapEntry};
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
 use super::Answer;
-use crate::hw::paging::{PageTable, leaf_flags};
+use crate::hw::paging::{AddressSpace, PageTable, leaf_flags};
 use crate::kernel::Kernel;
 
 /// Maps runs of frames, or of device pages.
@@ -24,12 +24,19 @@ pub fn page_unmap(kernel: &mut Kernel, caller: EnvironmentId, entries: u64) -> A
     for_each_entry(kernel, caller, entries, unmap_run)
 }
 
+/// Who calls, and its page tables.
+#[derive(Clone, Copy)]
+struct Caller {
+    id: EnvironmentId,
+    space: AddressSpace,
+}
+
 /// Does the entries of the call page in their order. The value of the answer is the number of entries done.
 fn for_each_entry(
     kernel: &mut Kernel,
     caller: EnvironmentId,
     entries: u64,
-    work: fn(&mut Kernel, EnvironmentId, &MapEntry) -> Result<(), Error>,
+    work: fn(&mut Kernel, Caller, &MapEntry) -> Result<(), Error>,
 ) -> Answer {
     let mut done = 0;
     let mut budget = MAP_PAGES_MAX;
@@ -37,7 +44,12 @@ fn for_each_entry(
         if entries == 0 || entries > MAP_BATCH as u64 {
             return Err(Error::BadCount);
         }
-        let pages = kernel.environment(caller)?.context.pages;
+        let environment = kernel.environment(caller)?;
+        let pages = environment.context.pages;
+        let caller = Caller {
+            id: caller,
+            space: environment.space,
+        };
         while done < entries {
             let entry = pages.batch_entry(done as usize);
             budget = check_run(&entry, budget)?;
@@ -71,24 +83,25 @@ fn check_run(entry: &MapEntry, budget: u64) -> Result<u64, Error> {
     Ok(budget - pages)
 }
 
-fn map_run(kernel: &mut Kernel, caller: EnvironmentId, entry: &MapEntry) -> Result<(), Error> {
+fn map_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<(), Error> {
     let rights = Rights::from_number(entry.rights).ok_or(Error::BadArgument)?;
     let (address, frame, pages) = (entry.address, entry.frame, u64::from(entry.pages));
     let capability = Capability(entry.capability);
     let kind = kernel
         .ledger
-        .check_mapping(caller, capability, frame, pages, rights)?;
-    let space = kernel.environment(caller)?.space;
-    let found = space.find(address);
+        .check_mapping(caller.id, capability, frame, pages, rights)?;
+    let found = caller.space.find(address);
     match found {
         Ok(table) => table.check_absent(address, pages)?,
-        Err(missing) => kernel.ledger.check_tables_quota(caller, missing)?,
+        Err(missing) => kernel.ledger.check_tables_quota(caller.id, missing)?,
     }
 
     let ledger = &mut kernel.ledger;
     let table = match found {
         Ok(table) => table,
-        Err(_) => space.reach(&mut kernel.pool, address, &mut || ledger.add_table(caller)),
+        Err(_) => caller.space.reach(&mut kernel.pool, address, &mut || {
+            ledger.add_table(caller.id)
+        }),
     };
     let device = kind == Kind::Function;
     table.map(address, frame, pages, leaf_flags(rights, device));
@@ -103,24 +116,20 @@ fn map_run(kernel: &mut Kernel, caller: EnvironmentId, entry: &MapEntry) -> Resu
 }
 
 /// The page table of a run that is to be mapped already.
-fn present_table(
-    kernel: &mut Kernel,
-    caller: EnvironmentId,
-    entry: &MapEntry,
-) -> Result<PageTable, Error> {
-    let space = kernel.environment(caller)?.space;
-    space.find(entry.address).map_err(|_| Error::NotMapped)
+fn present_table(caller: Caller, entry: &MapEntry) -> Result<PageTable, Error> {
+    let found = caller.space.find(entry.address);
+    found.map_err(|_| Error::NotMapped)
 }
 
-fn protect_run(kernel: &mut Kernel, caller: EnvironmentId, entry: &MapEntry) -> Result<(), Error> {
+fn protect_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<(), Error> {
     let rights = Rights::from_number(entry.rights).ok_or(Error::BadArgument)?;
     let (address, pages) = (entry.address, u64::from(entry.pages));
-    let table = present_table(kernel, caller, entry)?;
+    let table = present_table(caller, entry)?;
     let capability = Capability(entry.capability);
     table.check_present(address, pages, |page| {
         let check = kernel
             .ledger
-            .check_mapping(caller, capability, page.frame, 1, rights);
+            .check_mapping(caller.id, capability, page.frame, 1, rights);
         check.map(|_| ())
     })?;
 
@@ -128,9 +137,9 @@ fn protect_run(kernel: &mut Kernel, caller: EnvironmentId, entry: &MapEntry) -> 
     Ok(())
 }
 
-fn unmap_run(kernel: &mut Kernel, caller: EnvironmentId, entry: &MapEntry) -> Result<(), Error> {
+fn unmap_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<(), Error> {
     let (address, pages) = (entry.address, u64::from(entry.pages));
-    let table = present_table(kernel, caller, entry)?;
+    let table = present_table(caller, entry)?;
     table.check_present(address, pages, |_| Ok(()))?;
 
     let ledger = &mut kernel.ledger;
