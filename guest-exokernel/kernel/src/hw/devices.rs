@@ -4,8 +4,7 @@ use exo_abi::address::{DEVICE_HOLE, DEVICE_HOLE_END, KERNEL_DEVICES};
 
 /// A register, by physical address; `None` where no device can be.
 fn register<T>(address: u64) -> Option<*mut T> {
-    let inside = address >= DEVICE_HOLE
-        && address < DEVICE_HOLE_END
+    let inside = (DEVICE_HOLE..DEVICE_HOLE_END).contains(&address)
         && address.is_multiple_of(align_of::<T>() as u64);
     inside.then(|| (KERNEL_DEVICES + (address - DEVICE_HOLE)) as *mut T)
 }

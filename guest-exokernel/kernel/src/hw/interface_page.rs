@@ -1,6 +1,7 @@
 //! Fills the kernel interface page, and finds out which gate works here.
 
 use core::cell::UnsafeCell;
+use core::mem::offset_of;
 
 use exo_abi::address::INTERFACE_PAGE;
 use exo_abi::bundle::Features;
@@ -58,13 +59,13 @@ pub fn set_gate(gate: Gate) {
         Gate::Breakpoint => &raw const interface_gate_breakpoint,
         Gate::Syscall => &raw const interface_gate_syscall,
     };
-    let page = (&raw const interface_page)
-        .cast_mut()
-        .cast::<InterfacePage>();
+    let page = (&raw const interface_page) as usize;
+    let number = (page + offset_of!(InterfacePage, gate)) as *mut u32;
+    let entry = (page + offset_of!(InterfacePage, gate_entry)) as *mut u64;
     // SAFETY: in the page; nobody reads it yet.
-    unsafe { (&raw mut (*page).gate).write_volatile(gate as u32) };
+    unsafe { number.write_volatile(gate as u32) };
     // SAFETY: as above.
-    unsafe { (&raw mut (*page).gate_entry).write_volatile(user_address(code)) };
+    unsafe { entry.write_volatile(user_address(code)) };
 }
 
 /// Where an environment has to start so that it finds no vector register of its predecessor; `None`: the kernel clears all.

@@ -57,9 +57,13 @@ pub fn shared_directories_address() -> u64 {
 }
 
 fn set_entry(directory: &Directory, index: u64, value: u64) {
-    let entries = directory.0.get().cast::<u64>();
-    // SAFETY: every caller passes an index below 512.
-    unsafe { entries.add((index & 511) as usize).write_volatile(value) };
+    let entry = directory
+        .0
+        .get()
+        .cast::<u64>()
+        .wrapping_add((index & 511) as usize);
+    // SAFETY: inside the directory, after masking.
+    unsafe { entry.write_volatile(value) };
 }
 
 /// Maps the kernel's memory up to `end`, and the exported tables for all environments. Cost: one store per block beyond the
@@ -71,7 +75,7 @@ pub fn map_kernel(layout: &Layout) {
         set_entry(
             unsafe { &kernel_directory },
             block,
-            block * BLOCK_SIZE | KERNEL_BLOCK,
+            (block * BLOCK_SIZE) | KERNEL_BLOCK,
         );
     }
     let exported = layout.exported / BLOCK_SIZE;
@@ -80,7 +84,7 @@ pub fn map_kernel(layout: &Layout) {
         set_entry(
             unsafe { &shared_directory },
             block - exported + 1,
-            block * BLOCK_SIZE | EXPORTED_BLOCK,
+            (block * BLOCK_SIZE) | EXPORTED_BLOCK,
         );
     }
 }
@@ -108,7 +112,7 @@ impl Window {
             set_entry(
                 unsafe { &kernel_directory },
                 block,
-                block * BLOCK_SIZE | KERNEL_BLOCK,
+                (block * BLOCK_SIZE) | KERNEL_BLOCK,
             );
         }
         Some(window)
@@ -145,7 +149,7 @@ pub fn with_block(block: u64, access: impl FnOnce(u64)) {
     set_entry(
         unsafe { &kernel_directory },
         index,
-        block * BLOCK_SIZE | KERNEL_BLOCK,
+        (block * BLOCK_SIZE) | KERNEL_BLOCK,
     );
     access(address);
     // SAFETY: as above.
@@ -177,6 +181,7 @@ impl<T> Once<T> {
     }
 
     /// The memory, for the first who asks.
+    #[allow(clippy::mut_from_ref)] // the flag makes it the only reference
     pub fn take(&'static self) -> Option<&'static mut T> {
         if self.1.swap(true, Ordering::Relaxed) {
             return None;

@@ -25,13 +25,15 @@ impl SharedPage {
 
     /// The 64 bits at byte `offset`, a multiple of 8.
     pub fn word(&self, offset: usize) -> &AtomicU64 {
+        let word = self.0.get().cast::<u64>().wrapping_add((offset / 8) & 511);
         // SAFETY: 1. inside the page after masking; 2. aligned; 3. the other side uses single accesses too.
-        unsafe { AtomicU64::from_ptr(self.0.get().cast::<u64>().add((offset / 8) & 511)) }
+        unsafe { AtomicU64::from_ptr(word) }
     }
 
     /// The 16 bits at byte `offset`, a multiple of 2.
     pub fn half(&self, offset: usize) -> &AtomicU16 {
+        let half = self.0.get().cast::<u16>().wrapping_add((offset / 2) & 2047);
         // SAFETY: as above.
-        unsafe { AtomicU16::from_ptr(self.0.get().cast::<u16>().add((offset / 2) & 2047)) }
+        unsafe { AtomicU16::from_ptr(half) }
     }
 }

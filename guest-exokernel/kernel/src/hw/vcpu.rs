@@ -1,6 +1,7 @@
 //! What each vCPU has of its own: stacks, task state segment, number.
 
 use core::cell::UnsafeCell;
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use exo_abi::address::KERNEL_BASE;
@@ -72,11 +73,11 @@ pub fn kernel_stack(index: usize) -> u64 {
 /// Writes the header of this vCPU's area; returns the area's address, which the GS base of the kernel is.
 pub fn start_area(index: usize) -> u64 {
     let address = area_address(index);
-    let area = address as *mut Area;
+    let field = |offset: usize| (address + offset as u64) as *mut u64;
     // SAFETY: 1. the area exists, since index < VCPUS_MAX; 2. only this vCPU uses it.
-    unsafe { (&raw mut (*area).kernel_stack).write(kernel_stack(index)) };
+    unsafe { field(offset_of!(Area, kernel_stack)).write(kernel_stack(index)) };
     // SAFETY: as above.
-    unsafe { (&raw mut (*area).index).write(index as u64) };
+    unsafe { field(offset_of!(Area, index)).write(index as u64) };
     address
 }
 
@@ -87,9 +88,10 @@ pub fn index() -> usize {
     unsafe {
         core::arch::asm!("mov {}, rsp", out(reg) stack, options(nomem, nostack, preserves_flags))
     };
-    let area = (stack & !((1 << AREA_SHIFT) - 1)) as *const Area;
+    let area = stack & !((1 << AREA_SHIFT) - 1);
+    let index = (area + offset_of!(Area, index) as u64) as *const u64;
     // SAFETY: the kernel runs on stacks inside areas only, and `start_area` wrote this one before anything asks.
-    unsafe { (&raw const (*area).index).read() as usize }
+    unsafe { index.read() as usize }
 }
 
 /// Address of a byte in the task state segment of vCPU `index`.
@@ -126,8 +128,9 @@ impl EntryFrame {
     }
 
     fn word(&self, number: usize) -> &AtomicU64 {
+        let word = (self.0 as *mut u64).wrapping_add(number.min(4));
         // SAFETY: the top of this vCPU's stack; the frame is memory that only assembly and this type touch.
-        unsafe { AtomicU64::from_ptr((self.0 as *mut u64).add(number)) }
+        unsafe { AtomicU64::from_ptr(word) }
     }
 
     /// Reads RIP, CS, RFLAGS, RSP, SS.
