@@ -9,9 +9,6 @@ use exo_rt::{environment, tables, wait};
 /// Name of the victim in every manifest.
 pub const VICTIM: &str = "victim";
 
-/// What the victim has in all registers when others run.
-pub const SECRET: u64 = 0x5345_4352_4554_2121;
-
 /// What the victim keeps in the word at this physical address.
 pub const fn pattern(physical: u64) -> u64 {
     // Odd multiplier (Knuth, The Art of Computer Programming volume 3, section 6.4): no two words of a machine are equal.

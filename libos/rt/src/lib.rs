@@ -22,7 +22,6 @@ pub mod probe;
 pub mod processor;
 mod program;
 pub mod registers;
-pub mod residue;
 pub mod segments;
 mod shared;
 pub mod snapshot;

@@ -10,11 +10,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use exo_programs::attack::{PLAYGROUND, allowed_mapping};
-use exo_programs::victim::{SECRET, pattern};
+use exo_programs::victim::pattern;
 use exo_rt::abi::call::ANY_FRAME;
 use exo_rt::dma::DmaMemory;
-use exo_rt::residue::yield_holding;
-use exo_rt::{environment, gate, println, probe, tables, window};
+use exo_rt::{environment, gate, println, probe, tables, wait, window};
 
 exo_rt::program!(main);
 
@@ -29,7 +28,7 @@ fn main() -> Result<(), String> {
     }
     let own = environment::id();
     loop {
-        yield_holding(SECRET);
+        wait::yield_now();
         if tables::environments().all(|(id, entry)| id == own || tables::has_ended(&entry)) {
             break;
         }
