@@ -1,0 +1,43 @@
+//! The libOS runtime and the block driver: upcalls change nothing that was not meant, and what is written is on the disk.
+
+use exo_tests::{Disk, Machine, outcome::End, require_kvm};
+
+#[test]
+fn upcalls_leave_every_register_as_it_was() {
+    require_kvm!();
+    let outcome = Machine::new("upcalls").run().expect_status(0);
+    outcome.expect_end("upcalls", &End::Exited(0));
+}
+
+/// What `disk-write` writes at a byte offset, a multiple of 8.
+fn pattern(offset: u64) -> [u8; 8] {
+    (offset ^ 0x6469_736b_6469_736b).to_le_bytes()
+}
+
+fn writes_flushes_and_discards(sectors: usize, arguments: &[&str]) {
+    let disk = Disk::with_size(sectors * 512);
+    let mut machine = Machine::new("disk-write").disk(disk.path());
+    for argument in arguments {
+        machine = machine.argument(*argument);
+    }
+    machine.run().expect_status(0);
+    let bytes = disk.bytes();
+    let (kept, discarded) = bytes.split_at(sectors / 2 * 512);
+    for (index, word) in kept.chunks(8).enumerate() {
+        assert_eq!(word, pattern(index as u64 * 8), "word {index}");
+    }
+    assert!(discarded.iter().all(|&byte| byte == 0));
+    assert_eq!(bytes.len(), sectors * 512);
+}
+
+#[test]
+fn what_is_written_by_polling_is_on_the_disk() {
+    require_kvm!();
+    writes_flushes_and_discards(1001, &[]);
+}
+
+#[test]
+fn what_is_written_by_interrupts_is_on_the_disk() {
+    require_kvm!();
+    writes_flushes_and_discards(64, &["--interrupts"]);
+}
