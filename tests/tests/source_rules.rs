@@ -253,3 +253,20 @@ fn nothing_is_kept_equal_by_a_comment() {
         }
     }
 }
+
+#[test]
+fn the_threat_model_names_every_attack() {
+    let design = read(Path::new("DESIGN.md"));
+    let words: BTreeSet<&str> = design
+        .split(|c: char| !c.is_alphanumeric() && c != '-')
+        .collect();
+    let images = std::fs::read_dir(root().join("images/attacks")).expect("there are attacks");
+    for image in images {
+        let path = image.expect("the folder can be read").path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        assert!(
+            words.contains(name.as_ref()),
+            "no line of the threat model in DESIGN.md names the attack {name}"
+        );
+    }
+}
