@@ -29,14 +29,23 @@ pub fn skip(reason: &str) {
     let line = format!("SKIPPED {name}: {reason}\n");
     // Not `eprint!`: the test runner would keep that to itself, as the test passes. Nothing can be done if this fails.
     let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(file) = std::env::var_os("EXO_SKIPS") {
-        let mut file = OpenOptions::new()
+    note("EXO_SKIPS", &line);
+}
+
+/// Tells that a machine has run, so that `scripts/test` can fail where none has.
+pub fn note_machine(image: &str) {
+    note("EXO_MACHINES", &format!("{image}\n"));
+}
+
+/// Adds a line to the file that this variable names, if it does.
+fn note(variable: &str, line: &str) {
+    if let Some(path) = std::env::var_os(variable) {
+        OpenOptions::new()
             .create(true)
             .append(true)
-            .open(file)
-            .expect("EXO_SKIPS names a file that can be written");
-        file.write_all(line.as_bytes())
-            .expect("EXO_SKIPS can be written");
+            .open(path)
+            .and_then(|mut file| file.write_all(line.as_bytes()))
+            .unwrap_or_else(|error| panic!("the file that {variable} names: {error}"));
     }
 }
 

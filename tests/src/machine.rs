@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::guest::Guest;
 use crate::outcome::{Outcome, Report};
-use crate::{home, process};
+use crate::{home, host, process};
 
 /// The options and arguments of one run.
 #[derive(Clone, Debug)]
@@ -106,6 +106,9 @@ impl Machine {
         }
         let finished = process::run_with_input(&mut command, &self.input);
         let text = std::fs::read_to_string(&report).ok();
+        if text.is_some() {
+            host::note_machine(&self.image.to_string_lossy());
+        }
         Outcome::new(
             format!("{command:?}"),
             finished,
