@@ -12,6 +12,7 @@ use exo_abi::pvh::NOTE_PHYS32_ENTRY;
 use exo_abi::upcall::VECTOR_SYSCALL;
 use exo_abi::version::{ABI_VERSION, NOTE_TYPE_ABI_VERSION};
 
+use super::registers;
 use super::vcpu::{self, Area};
 
 /// Kernel code segment.
@@ -64,6 +65,9 @@ global_asm!(
     user_flags = const USER_FLAGS,
     first_tss = const FIRST_TSS,
     msr_efer = const MSR_EFER,
+    msr_apic_base = const registers::APIC_BASE,
+    msr_apic_id = const registers::X2APIC_ID,
+    x2apic = const registers::APIC_BASE_ENABLE | registers::APIC_BASE_X2APIC,
     efer = const EFER,
     cr4 = const CR4,
     cr0 = const CR0 as i32,

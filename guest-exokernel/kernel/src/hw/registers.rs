@@ -3,10 +3,14 @@
 use core::arch::asm;
 
 /// IA32_APIC_BASE, with the x2APIC enable bit (Intel SDM volume 3, section 11.12.1).
-const APIC_BASE: u32 = 0x1b;
-const APIC_BASE_ENABLE: u64 = 1 << 11;
-const APIC_BASE_X2APIC: u64 = 1 << 10;
-/// x2APIC registers (table 11-6).
+pub const APIC_BASE: u32 = 0x1b;
+/// Bit of [`APIC_BASE`].
+pub const APIC_BASE_ENABLE: u64 = 1 << 11;
+/// Bit of [`APIC_BASE`].
+pub const APIC_BASE_X2APIC: u64 = 1 << 10;
+/// Number of this vCPU's local APIC.
+pub const X2APIC_ID: u32 = 0x802;
+/// Further x2APIC registers (table 11-6).
 const X2APIC_EOI: u32 = 0x80b;
 const X2APIC_SPURIOUS: u32 = 0x80f;
 const X2APIC_COMMAND: u32 = 0x830;

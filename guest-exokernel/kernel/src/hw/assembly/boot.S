@@ -76,8 +76,13 @@ trampoline_protected:
     movl %eax, %ds
     movl %eax, %es
     movl %eax, %ss
-    movl $1, %esi
-    lock xaddl %esi, next_vcpu - {kernel_base}  // vCPUs take their numbers as they come
+    movl ${msr_apic_base}, %ecx                 // its number is that of its APIC, by which interrupts find it
+    rdmsr
+    orl ${x2apic}, %eax
+    wrmsr
+    movl ${msr_apic_id}, %ecx
+    rdmsr
+    movl %eax, %esi
     movl $(enter_long_mode - {kernel_base}), %eax
     jmp *%eax
 .balign 8
@@ -88,11 +93,6 @@ trampoline_gdt_pointer:
     .long trampoline_gdt - trampoline + {trampoline_address}
 .balign 8
 trampoline_end:
-
-.section .data
-.globl next_vcpu
-.balign 4
-next_vcpu: .long 1
 
 .section .note.Xen, "a"
 .balign 4
