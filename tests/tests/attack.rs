@@ -133,6 +133,7 @@ attacks! {
     unknown_call "unknown-call" Verdict::Refused;
     unmap_unmapped "unmap-unmapped" Verdict::Refused;
     upcall_stack_unmapped "upcall-stack-unmapped" Verdict::Ended(AbortReason::NestedFault, PAGE_FAULT, NOT_PRESENT_WRITE, PLAYGROUND - 8);
+    window_tables "window-tables" Verdict::Refused;
     write_environment_page "write-environment-page" Verdict::Refused;
     write_interface_page "write-interface-page" Verdict::Refused;
     write_tables "write-tables" Verdict::Refused;

@@ -20,12 +20,15 @@ pub fn frame_allocate(
 
     let capability = kernel.ledger.commit_allocation(caller, allocation);
     let ledger = &mut kernel.ledger;
-    space.map_window(
+    let given_back = space.map_window(
         &mut kernel.pool,
         allocation.first,
         allocation.count,
         blocks,
         &mut || ledger.add_table(caller),
     );
+    for _ in 0..given_back {
+        ledger.remove_table(caller);
+    }
     Ok(capability.0)
 }

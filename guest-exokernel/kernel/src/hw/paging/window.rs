@@ -33,7 +33,7 @@ impl AddressSpace {
         needed
     }
 
-    /// Shows frames in the window, writable and not executable.
+    /// Shows frames in the window, writable and not executable. Returns how many tables it gave back to the pool.
     pub fn map_window(
         self,
         pool: &mut TablePool,
@@ -41,7 +41,8 @@ impl AddressSpace {
         frames: u64,
         blocks: bool,
         charge: &mut dyn FnMut(),
-    ) {
+    ) -> u32 {
+        let mut given_back = 0;
         let flags = leaf_flags(Rights::READ_WRITE, false);
         for (address, pages) in runs(FRAME_WINDOW + first * PAGE_SIZE, frames) {
             let frame = (address - FRAME_WINDOW) / PAGE_SIZE;
@@ -53,12 +54,16 @@ impl AddressSpace {
             let directory = self.reach_at(pool, address, 1, charge);
             let index = index_at(address, 1);
             let entry = read(directory, index);
-            if entry & (PRESENT | LARGE) == PRESENT {
-                // Single frames were shown here once; all are gone, so the table is empty.
-                pool.put_back(entry & ADDRESS);
-            }
             write(directory, index, (address - FRAME_WINDOW) | flags | LARGE);
+            if entry & (PRESENT | LARGE) == PRESENT {
+                // Single frames were shown here once; all are gone, so the table is empty. The CPU may remember that it is in use
+                // here, whoever has it next (Intel SDM volume 3, section 5.10.3).
+                flush_page(address);
+                pool.put_back(entry & ADDRESS);
+                given_back += 1;
+            }
         }
+        given_back
     }
 
     /// Takes frames out of the window. Frames of a program never were in it.
