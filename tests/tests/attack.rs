@@ -93,6 +93,7 @@ attacks! {
     dma_ring "dma-ring" Verdict::Refused;
     execute_data "execute-data" Verdict::Refused;
     exit_in_flight "exit-in-flight" Verdict::Refused;
+    flags_after_gate "flags-after-gate" Verdict::Refused;
     foreign_function "foreign-function" Verdict::Refused;
     foreign_ports "foreign-ports" Verdict::Refused;
     forge_capability "forge-capability" Verdict::Refused;
