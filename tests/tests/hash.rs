@@ -1,5 +1,6 @@
 //! The main job: a program reads a disk through its own queue, and its digest is that of the host's file.
 
+use exo_tests::guest::Guest;
 use exo_tests::{Disk, Machine, Outcome, disk, host, require_kvm};
 
 /// The digest that the program printed: the only word of 64 hexadecimal digits.
@@ -118,4 +119,33 @@ fn interrupts_cost_kernel_entries_that_are_counted() {
         "{}",
         outcome.describe()
     );
+}
+
+#[test]
+fn interrupts_find_their_processor_among_many() {
+    require_kvm!();
+    const VCPUS: usize = 6;
+    let files = Guest::copy(&["hash"]);
+    let mut manifest = format!("description = \"a disk on each vCPU\"\nvcpus = {VCPUS}\n");
+    for number in 0..VCPUS {
+        manifest.push_str(&format!(
+            "[[function]]\nname = \"disk-{number}\"\ndevice = \"block\"\nreadonly = true\n"
+        ));
+    }
+    for number in 0..VCPUS {
+        manifest.push_str(&format!(
+            "[[environment]]\nname = \"hash-{number}\"\nprogram = \"hash\"\narguments = [\"--interrupts\"]\n\
+             console = true\nvcpu = {number}\nfunctions = [\"disk-{number}\"]\n"
+        ));
+    }
+    let disk = Disk::with_size(1 << 20);
+    for _ in 0..4 {
+        let outcome = Machine::new(files.manifest(&manifest))
+            .guest(&files)
+            .disk(disk.path())
+            .run()
+            .expect_status(0);
+        let digests = outcome.stdout().matches(&disk.sha256()).count();
+        assert_eq!(digests, VCPUS, "{}", outcome.describe());
+    }
 }

@@ -139,6 +139,12 @@ fn start_machine(mut kernel: Kernel, header: &BundleHeader) -> ! {
     switch::prepare(0, &first);
     interface_page::set_gate(interface_page::probe());
     if header.vcpus > 1 {
+        if header.features & Features::X2APIC == 0 {
+            refuse(format_args!(
+                "{} vCPUs, but no x2APIC to start them",
+                header.vcpus
+            ));
+        }
         switch::start_vcpus(header.vcpus);
     }
     scheduler::run_next(0)

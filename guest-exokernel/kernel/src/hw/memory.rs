@@ -151,10 +151,11 @@ pub fn with_block(block: u64, access: impl FnOnce(u64)) {
         index,
         (block * BLOCK_SIZE) | KERNEL_BLOCK,
     );
+    // Before, not after: another vCPU may have had another block here, and this one may have looked it up unasked.
+    registers::flush_page(address);
     access(address);
     // SAFETY: as above.
     set_entry(unsafe { &kernel_directory }, index, 0);
-    registers::flush_page(address);
 }
 
 /// Zeroes frames. Bulk work in ring 0, for machines without a control device only.

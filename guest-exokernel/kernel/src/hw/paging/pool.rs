@@ -2,8 +2,10 @@
 
 use exo_abi::address::PAGE_SIZE;
 use exo_abi::layout::Table;
+use exo_abi::port::ExitCode;
 
 use super::{read, write};
+use crate::hw::console;
 
 /// Zeroed tables. The quotas of all environments together are the pool, so who is within its quota gets one.
 pub struct TablePool {
@@ -32,10 +34,11 @@ impl TablePool {
             return table;
         }
         let table = self.next;
-        assert!(
-            table < self.end,
-            "the quotas promise more tables than there are"
-        );
+        if table >= self.end {
+            // Only while booting: what runs is within its quota.
+            let reason = format_args!("the page-table quotas do not hold the programs");
+            console::end_machine_because(ExitCode::BadBoot, reason);
+        }
         self.next += PAGE_SIZE;
         table
     }
