@@ -113,8 +113,8 @@ fn execute(step: Step, flags: u64, status: u64, upcalls: u64) -> Verdict {
     expect_equal("upcalls", others, upcalls)?;
     // A handler switches the trap flag off. Where SS was loaded before, there may have been an exception already.
     let due = match step {
-        Step::GateInShadow(_) if upcalls == 1 => traps.min(flags / TRAP & 1),
-        _ => (flags / TRAP & 1) * (1 - upcalls),
+        Step::GateInShadow(_) if upcalls == 1 => traps.min((flags / TRAP) & 1),
+        _ => ((flags / TRAP) & 1) * (1 - upcalls),
     };
     expect_equal("debug exceptions", traps, due)
 }
