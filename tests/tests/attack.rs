@@ -129,6 +129,7 @@ attacks! {
     reset_in_flight "reset-in-flight" Verdict::Refused;
     reuse_capability "reuse-capability" Verdict::Refused;
     software_interrupts "software-interrupts" Verdict::Refused;
+    strange_access "strange-access" Verdict::Refused;
     touch_device_unmapped "touch-device-unmapped" Verdict::Refused;
     touch_kernel "touch-kernel" Verdict::Refused;
     unknown_call "unknown-call" Verdict::Refused;

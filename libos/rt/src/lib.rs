@@ -27,6 +27,7 @@ pub mod segments;
 mod shared;
 pub mod snapshot;
 pub mod start;
+pub mod strange_access;
 pub mod tables;
 pub mod upcall;
 pub mod wait;

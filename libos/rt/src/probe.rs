@@ -20,7 +20,7 @@ unsafe extern "C" {
     static exo_program_end: u8;
 }
 
-fn refuse_own_memory(address: u64) {
+pub(crate) fn refuse_own_memory(address: u64) {
     let start = (&raw const exo_program_start) as u64;
     let end = (&raw const exo_program_end) as u64;
     let own_image = (start..end).contains(&address);

@@ -4,6 +4,7 @@ pub mod acpi;
 pub mod boot;
 pub mod bus;
 pub mod console;
+mod emulation;
 pub mod ending;
 pub mod environments;
 pub mod host;

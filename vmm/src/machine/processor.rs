@@ -8,6 +8,7 @@ use kvm_bindings::{Msrs, kvm_msr_entry};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::bus::Bus;
+use super::emulation;
 use super::ending::{ClockPair, End, Ending};
 use super::ports::Ports;
 use super::registers;
@@ -73,6 +74,10 @@ fn step(index: u32, vcpu: &mut VcpuFd, around: &Surroundings, counts: &ExitCount
         }
         Ok(VcpuExit::Shutdown) => "triple fault".to_owned(),
         Ok(VcpuExit::InternalError) => {
+            if emulation::make_exception(vcpu) {
+                count(&counts.other);
+                return None;
+            }
             "KVM internal error, mostly an instruction that KVM cannot emulate".to_owned()
         }
         Ok(VcpuExit::FailEntry(reason, _)) => {
