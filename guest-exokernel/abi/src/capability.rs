@@ -97,16 +97,17 @@ pub struct CapabilityEntry {
     pub count: u64,
     /// Use of the slot that is current; raised when the slot is freed.
     pub generation: u32,
-    /// While free: slot of the next free entry, plus one; zero ends the list.
-    pub next_free: u32,
+    /// Slot, plus one, of the next entry of a list; zero ends it. The list is that of the holder's capabilities, the newest
+    /// first, or that of free slots.
+    pub next: u32,
     /// Who holds it; nobody: the slot is free.
     pub holder: EnvironmentId,
     /// A [`Kind`], or 0 while free.
     pub kind: u8,
     /// The [`Rights`] it carries.
     pub rights: u8,
-    /// Zero.
-    pub reserved: u32,
+    /// Slot, plus one, of the entry before it in the holder's list; zero for the first, and while free.
+    pub previous: u32,
 }
 
 const _: () = assert!(size_of::<CapabilityEntry>() == 32);

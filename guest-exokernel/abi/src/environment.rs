@@ -86,8 +86,8 @@ pub struct EnvironmentEntry {
     pub dma_mappings: u32,
     /// Most DMA capabilities.
     pub dma_mappings_quota: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Slot, plus one, of its newest capability, from which `CapabilityEntry::next` leads to the others; zero: it has none.
+    pub first_capability: u32,
     /// Kernel entries by call, in the order of [`crate::Call::ALL`]. `null` is not counted: its path is the bare gate.
     pub calls: [u64; CALL_COUNT],
     /// Device interrupts taken for it.

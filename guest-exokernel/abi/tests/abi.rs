@@ -125,12 +125,12 @@ fn describe() -> String {
             name, entry, segments, first_page, pages, grant_blocks, vcpu, arguments, argument_count, frames_quota,
             tables_quota, capabilities_quota, dma_mappings_quota, console, function_count, reserved, functions,
         },
-        CapabilityEntry { first, count, generation, next_free, holder, kind, rights, reserved },
+        CapabilityEntry { first, count, generation, next, holder, kind, rights, previous },
         ControlBlock { command, arguments, status },
         EnvironmentEntry {
             name, state, abort_reason, exit_status, abort_vector, abort_error_code, abort_instruction, abort_address,
             vcpu, frames, frames_quota, tables, tables_quota, capabilities, capabilities_quota, dma_mappings,
-            dma_mappings_quota, reserved, calls, interrupts,
+            dma_mappings_quota, first_capability, calls, interrupts,
         },
         EnvironmentPage {
             id, capability_count, grant_first, grant_frames, arguments, argument_count, capabilities, reserved,

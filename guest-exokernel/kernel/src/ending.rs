@@ -26,17 +26,19 @@ pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
         }
     }
     // Functions first: when they are reset nothing is in flight, and no frame is given back under a device's hands.
-    for functions in [true, false] {
-        let mut from = 0;
-        while let Some(capability) = kernel.ledger.next_capability(id, from) {
-            from = capability.slot() + 1;
-            let Ok(entry) = kernel.ledger.capability(id, capability) else {
-                continue;
-            };
-            if (entry.kind == Kind::Function as u8) == functions {
-                release(kernel, id, capability, &entry);
-            }
+    let mut next = kernel.ledger.newest_capability(id);
+    while let Some(capability) = next {
+        next = kernel.ledger.older_capability(id, capability);
+        if let Ok(entry) = kernel.ledger.capability(id, capability)
+            && entry.kind == Kind::Function as u8
+        {
+            release(kernel, id, capability, &entry);
         }
+    }
+    while let Some(capability) = kernel.ledger.newest_capability(id)
+        && let Ok(entry) = kernel.ledger.capability(id, capability)
+    {
+        release(kernel, id, capability, &entry);
     }
 }
 

@@ -3,6 +3,7 @@
 mod capabilities;
 mod environments;
 mod functions;
+mod holders;
 mod memory;
 
 use crate::Ledger;
@@ -32,6 +33,8 @@ pub enum Inconsistency {
     Slot(u32),
     /// The list of free slots is a loop, or misses a slot.
     FreeList(u32),
+    /// The list of what an environment holds has this slot wrongly, or ends here too early.
+    HolderList(u32),
     /// A function is owned without a capability, or the reverse; or it is bound or mapped and nobody's.
     Function(u32),
     /// An environment's count of something is wrong, or beyond its quota.
@@ -46,6 +49,7 @@ impl Ledger<'_> {
         self.audit_memory()?;
         self.audit_slots()?;
         self.audit_free_list()?;
+        self.audit_holders()?;
         self.audit_names()?;
         self.audit_dma()?;
         self.audit_functions()?;

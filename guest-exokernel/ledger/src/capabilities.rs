@@ -77,9 +77,8 @@ impl Ledger<'_> {
             self.fresh_capability = self.fresh_capability.saturating_add(1);
             entry.generation = 1;
         } else {
-            self.free_capability = entry.next_free;
+            self.free_capability = entry.next;
         }
-        entry.next_free = 0;
         entry.first = first;
         entry.count = count;
         entry.holder = holder;
@@ -88,16 +87,15 @@ impl Ledger<'_> {
         let capability = Capability::new(slot, entry.generation);
         self.tables.summary.capabilities_used =
             self.tables.summary.capabilities_used.saturating_add(1);
-        if let Some(environment) = self.environment_mut(holder) {
-            environment.capabilities = environment.capabilities.saturating_add(1);
-        }
+        self.link(holder, slot);
         capability
     }
 
-    /// Makes the word stale and the slot free. A slot whose generations are used up is never used again.
+    /// Makes the word stale and the slot free. Constant cost. A slot whose generations are used up is never used again.
     pub(crate) fn remove_capability(&mut self, holder: EnvironmentId, capability: Capability) {
         let slot = capability.slot();
         let free = self.free_capability;
+        self.unlink(holder, slot);
         let Some(entry) = self.tables.capabilities.get_mut(slot as usize) else {
             return;
         };
@@ -107,42 +105,10 @@ impl Ledger<'_> {
             ..CapabilityEntry::default()
         };
         if next_generation.is_some() {
-            entry.next_free = free;
+            entry.next = free;
             self.free_capability = slot.saturating_add(1);
         }
         self.tables.summary.capabilities_used =
             self.tables.summary.capabilities_used.saturating_sub(1);
-        if let Some(environment) = self.environment_mut(holder) {
-            environment.capabilities = environment.capabilities.saturating_sub(1);
-        }
-    }
-
-    /// Some capability that `holder` has, from slot `from` on: for taking everything back when it ends. Its DMA rights go
-    /// first ([`Self::next_of_kind`]): no frame is given back while a device reaches it.
-    pub fn next_capability(&self, holder: EnvironmentId, from: u32) -> Option<Capability> {
-        self.next_where(from, |entry| entry.holder == holder)
-    }
-
-    /// Some capability of `kind` that `holder` has, from slot `from` on.
-    pub fn next_of_kind(&self, holder: EnvironmentId, kind: Kind, from: u32) -> Option<Capability> {
-        self.next_where(from, |entry| {
-            entry.holder == holder && entry.kind == kind as u8
-        })
-    }
-
-    /// The first used slot from `from` on that is as `wanted`.
-    fn next_where(
-        &self,
-        from: u32,
-        wanted: impl Fn(&CapabilityEntry) -> bool,
-    ) -> Option<Capability> {
-        let fresh = self.fresh_capability as usize;
-        let used = self.tables.capabilities.get(from as usize..fresh)?;
-        let (offset, entry) = used
-            .iter()
-            .enumerate()
-            .find(|(_, entry)| entry.holder != EnvironmentId::NOBODY && wanted(entry))?;
-        let slot = from.saturating_add(u32::try_from(offset).ok()?);
-        Some(Capability::new(slot, entry.generation))
     }
 }

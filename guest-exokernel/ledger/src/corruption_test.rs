@@ -98,11 +98,34 @@ finds! {
     finds_rest_in_free_slot: |l| l.tables.capabilities[6].first = 1 => Inconsistency::Slot(6);
     finds_slot_used_before_its_time: |l| l.tables.capabilities[8].generation = 1 => Inconsistency::Slot(8);
     finds_loop_of_free_slots:
-        |l| l.tables.capabilities[6].next_free = 8 => Inconsistency::FreeList(7);
+        |l| l.tables.capabilities[6].next = 8 => Inconsistency::FreeList(7);
     finds_missing_free_slot:
-        |l| l.tables.capabilities[7].next_free = 0 => Inconsistency::FreeList(8);
+        |l| l.tables.capabilities[7].next = 0 => Inconsistency::FreeList(8);
     finds_used_slot_in_free_list: |l| l.free_capability = 1 => Inconsistency::FreeList(0);
     finds_free_list_beyond_the_table: |l| l.free_capability = 99 => Inconsistency::FreeList(98);
+
+    finds_rest_of_a_list_in_free_slot: |l| l.tables.capabilities[6].previous = 1 => Inconsistency::Slot(6);
+    finds_holder_with_an_empty_list:
+        |l| l.tables.environments[0].first_capability = 0 => Inconsistency::HolderList(0);
+    finds_list_that_misses_its_first:
+        |l| l.tables.environments[0].first_capability = 4 => Inconsistency::HolderList(3);
+    finds_list_that_misses_its_last:
+        |l| l.tables.capabilities[1].next = 0 => Inconsistency::HolderList(1);
+    finds_list_that_misses_one: |l| {
+        l.tables.capabilities[3].next = 2;
+        l.tables.capabilities[1].previous = 4;
+    } => Inconsistency::HolderList(0);
+    finds_list_with_a_loop: |l| {
+        l.tables.capabilities[0].next = 5;
+        l.tables.capabilities[4].previous = 1;
+    } => Inconsistency::HolderList(4);
+    finds_wrong_way_back: |l| l.tables.capabilities[2].previous = 5 => Inconsistency::HolderList(2);
+    finds_slot_of_another_holder_in_a_list: |l| {
+        l.tables.capabilities[0].next = 6;
+        l.tables.capabilities[5].previous = 1;
+    } => Inconsistency::HolderList(5);
+    finds_free_slot_in_a_list: |l| l.tables.environments[2].first_capability = 8 => Inconsistency::HolderList(7);
+    finds_list_beyond_the_table: |l| l.tables.capabilities[0].next = 100 => Inconsistency::HolderList(99);
 
     finds_shared_frames: |l| {
         l.add_capability(ONE, Kind::Frames, FIRST + 3, 1, Rights::READ_WRITE)

@@ -28,6 +28,7 @@ mod corruption_test;
 mod dma;
 mod environments;
 mod functions;
+mod holders;
 mod mappings;
 mod memory;
 mod search;

@@ -54,6 +54,8 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
     let id = id(number);
     let pages = EnvironmentPages::new(layout.environment_pages.start + number * ENVIRONMENT_PAIR);
     let ledger = &mut kernel.ledger;
+    // What `claim_image` gave is all that it has yet.
+    let image = ledger.newest_capability(id).unwrap_or(Capability::NONE);
     let space = AddressSpace::new(&mut kernel.pool, pages.physical(), &mut || {
         ledger.add_table(id)
     });
@@ -87,7 +89,6 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
     grant(ledger.check_tables_quota(id, 0), number, "page tables");
 
     let mut capabilities = [0; INITIAL_CAPABILITIES_MAX];
-    let image = ledger.next_capability(id, 0).unwrap_or(Capability::NONE);
     let mut count = 0;
     let mut give = |capability: Capability| {
         if let Some(slot) = capabilities.get_mut(count) {

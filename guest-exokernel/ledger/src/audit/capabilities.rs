@@ -22,8 +22,6 @@ fn is_well_formed(entry: &CapabilityEntry) -> bool {
         && entry.count != 0
         && entry.first.checked_add(entry.count).is_some()
         && entry.generation != 0
-        && entry.next_free == 0
-        && entry.reserved == 0
         && Rights::READ_WRITE.contains(Rights(u32::from(entry.rights)))
 }
 
@@ -58,7 +56,7 @@ impl Ledger<'_> {
             } else if entry.holder == EnvironmentId::NOBODY {
                 let clean = CapabilityEntry {
                     generation: entry.generation,
-                    next_free: entry.next_free,
+                    next: entry.next,
                     ..CapabilityEntry::default()
                 };
                 *entry == clean
@@ -91,7 +89,7 @@ impl Ledger<'_> {
             {
                 return Err(Inconsistency::FreeList(slot));
             }
-            next = entry.next_free;
+            next = entry.next;
         }
         if length == reusable {
             Ok(())

@@ -82,7 +82,7 @@ fn absent() -> EnvironmentEntry {
         capabilities_quota: 0,
         dma_mappings: 0,
         dma_mappings_quota: 0,
-        reserved: 0,
+        first_capability: 0,
         calls: [0; exo_abi::call::CALL_COUNT],
         interrupts: 0,
     }
@@ -216,14 +216,16 @@ pub fn give_function(ledger: &mut Ledger, index: u32, holder: EnvironmentId) -> 
     )
 }
 
-/// What the kernel does when an environment ends: DMA rights first, then all the rest.
+/// What the kernel does when an environment ends: functions first, then all the rest from the newest on.
 pub fn take_everything_back(ledger: &mut Ledger, holder: EnvironmentId) {
-    while let Some(capability) = ledger.next_of_kind(holder, Kind::Dma, 0) {
-        ledger.commit_free(holder, capability);
+    let mut next = ledger.newest_capability(holder);
+    while let Some(capability) = next {
+        next = ledger.older_capability(holder, capability);
+        if ledger.function_capability(holder, capability).is_ok() {
+            ledger.commit_free(holder, capability);
+        }
     }
-    let mut slot = 0;
-    while let Some(capability) = ledger.next_capability(holder, slot) {
-        slot = capability.slot();
+    while let Some(capability) = ledger.newest_capability(holder) {
         ledger.commit_free(holder, capability);
     }
 }

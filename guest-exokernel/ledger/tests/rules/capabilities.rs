@@ -122,26 +122,42 @@ fn walking_finds_each_capability_of_the_holder_once() {
             expected.push(word);
         }
     }
-    free(&mut ledger, ONE, expected.remove(2)).unwrap();
-    let mut found = Vec::new();
-    let mut slot = 0;
-    while let Some(word) = ledger.next_capability(ONE, slot) {
-        found.push(word);
-        slot = word.slot() + 1;
+    // The oldest, the newest, and one between them.
+    for index in [7, 3, 0] {
+        free(&mut ledger, ONE, expected.remove(index)).unwrap();
     }
-    assert_eq!(found, expected);
-    assert_eq!(ledger.next_capability(ONE, u32::MAX), None);
-    assert_eq!(ledger.next_capability(EnvironmentId::NOBODY, 0), None);
+    expected.push(allocate(&mut ledger, ONE, ANY_FRAME, 1, 0).unwrap());
+    ledger.audit().unwrap();
+    let newest = ledger.newest_capability(ONE);
+    let found = std::iter::successors(newest, |&word| ledger.older_capability(ONE, word));
+    assert!(found.eq(expected.iter().rev().copied()));
 }
 
 #[test]
-fn walking_by_kind_finds_only_that_kind() {
+fn a_walk_needs_a_word_that_its_holder_has() {
     let mut ledger = machine();
+    let old = allocate(&mut ledger, ONE, ANY_FRAME, 1, 0).unwrap();
+    let new = allocate(&mut ledger, ONE, ANY_FRAME, 1, 0).unwrap();
+    assert_eq!(ledger.older_capability(ONE, new), Some(old));
+    assert_eq!(ledger.older_capability(ONE, old), None);
+    assert_eq!(ledger.older_capability(TWO, new), None);
+    assert_eq!(ledger.newest_capability(TWO), None);
+    free(&mut ledger, ONE, new).unwrap();
+    assert_eq!(ledger.older_capability(ONE, new), None);
+    for holder in [EnvironmentId::NOBODY, EnvironmentId::KERNEL] {
+        assert_eq!(ledger.newest_capability(holder), None);
+    }
+}
+
+#[test]
+fn dma_rights_are_found_before_their_frames() {
+    let mut ledger = machine();
+    // A slot that is free again makes the newer capability the one with the lower slot.
+    let hole = allocate(&mut ledger, ONE, ANY_FRAME, 1, 0).unwrap();
     let frames = allocate(&mut ledger, ONE, 2 * BLOCK, 4, 0).unwrap();
+    free(&mut ledger, ONE, hole).unwrap();
     let dma = map_dma(&mut ledger, ONE, frames, (2 * BLOCK, 1), Rights::READ).unwrap();
-    assert_eq!(ledger.next_of_kind(ONE, Kind::Dma, 0), Some(dma));
-    assert_eq!(ledger.next_of_kind(ONE, Kind::Frames, 0), Some(frames));
-    assert_eq!(ledger.next_of_kind(ONE, Kind::Frames, 1), None);
-    assert_eq!(ledger.next_of_kind(ONE, Kind::Function, 0), None);
-    assert_eq!(ledger.next_of_kind(TWO, Kind::Dma, 0), None);
+    assert!(dma.slot() < frames.slot());
+    assert_eq!(ledger.newest_capability(ONE), Some(dma));
+    assert_eq!(ledger.older_capability(ONE, dma), Some(frames));
 }

@@ -164,7 +164,7 @@ fn a_right_that_outlived_its_frames_lowers_no_count_of_the_next_owner() {
         let mut ledger = machine();
         let old = allocate(&mut ledger, ONE, 2 * BLOCK, 1, order).unwrap();
         let late = map_dma(&mut ledger, ONE, old, (2 * BLOCK, 1), Rights::READ).unwrap();
-        // Against the order that `next_capability` asks for.
+        // Against the order of `newest_capability`.
         ledger.commit_free(ONE, old);
         let new = allocate(&mut ledger, TWO, 2 * BLOCK, 1, order).unwrap();
         map_dma(&mut ledger, TWO, new, (2 * BLOCK, 1), Rights::READ).unwrap();
