@@ -16,13 +16,15 @@ pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
     if kernel.ledger.tables().summary.environments_alive == 0 {
         console::end_machine(ExitCode::Orderly);
     }
-    for vcpu in kernel.vcpus.iter_mut() {
-        for route in vcpu
-            .routes
-            .iter_mut()
-            .filter(|route| route.environment == id)
-        {
-            route.environment = EnvironmentId::NOBODY;
+    // An environment's vectors are routed to the vCPU that runs it.
+    let vcpu = kernel.ledger.environment(id).map(|entry| entry.vcpu);
+    if let Ok(vcpu) = vcpu
+        && let Some(vcpu) = kernel.vcpus.get_mut(vcpu as usize)
+    {
+        for route in vcpu.routes.iter_mut().take(vcpu.routes_used) {
+            if route.environment == id {
+                route.environment = EnvironmentId::NOBODY;
+            }
         }
     }
     // Functions first: when they are reset nothing is in flight, and no frame is given back under a device's hands.

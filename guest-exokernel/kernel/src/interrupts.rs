@@ -1,9 +1,8 @@
 //! Device interrupts: count the event for whoever bound the vector, and wake it.
 
-use exo_abi::environment::State;
-
 use crate::hw::{registers, vcpu};
 use crate::kernel::with_kernel;
+use crate::scheduler;
 
 /// Called by interrupt.S with the number of the device vector.
 pub extern "C" fn handle_interrupt(vector: u64) {
@@ -23,12 +22,6 @@ pub extern "C" fn handle_interrupt(vector: u64) {
         };
         environment.context.pages.raise_event(route.event);
         kernel.ledger.count_interrupt(route.environment);
-        if kernel
-            .ledger
-            .environment(route.environment)
-            .is_ok_and(|entry| entry.state == State::Waiting as u32)
-        {
-            kernel.ledger.set_state(route.environment, State::Runnable);
-        }
+        scheduler::wake(kernel, index, route.environment);
     });
 }

@@ -19,6 +19,8 @@ pub struct Environment {
     pub context: Context,
     /// Event counters in use.
     pub events: usize,
+    /// Who comes behind it in the queue of its vCPU.
+    pub next_runnable: EnvironmentId,
 }
 
 /// Where a device interrupt goes.
@@ -34,6 +36,10 @@ pub struct Route {
 pub struct Vcpu {
     /// Who runs, or ran last.
     pub current: EnvironmentId,
+    /// Who runs next: the first of the queue that [`crate::scheduler`] keeps.
+    pub first_runnable: EnvironmentId,
+    /// The end of that queue, while it has a first.
+    pub last_runnable: EnvironmentId,
     /// Routes of the device vectors, and how many were given out.
     pub routes: [Route; DEVICE_VECTORS],
     /// See `routes`.
@@ -66,6 +72,7 @@ pub static ENVIRONMENTS: Once<[Environment; ENVIRONMENTS_MAX]> = Once::new(
             space: AddressSpace::NONE,
             context: Context::NONE,
             events: 0,
+            next_runnable: EnvironmentId::NOBODY,
         }
     }; ENVIRONMENTS_MAX],
 );
@@ -75,6 +82,8 @@ pub static VCPUS: Once<[Vcpu; VCPUS_MAX]> = Once::new(
     [const {
         Vcpu {
             current: EnvironmentId::NOBODY,
+            first_runnable: EnvironmentId::NOBODY,
+            last_runnable: EnvironmentId::NOBODY,
             routes: [Route {
                 environment: EnvironmentId::NOBODY,
                 event: 0,

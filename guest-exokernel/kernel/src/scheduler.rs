@@ -1,4 +1,6 @@
-//! Which environment runs next on a vCPU: round robin among the runnable ones that are assigned to it.
+//! Which environment runs next on a vCPU: the first of its queue of those that are runnable. Who has had its turn goes to the end.
+//!
+//! Whoever runs is in no queue, and only who runs can wait or end: so nobody is ever taken out of the middle.
 
 use exo_abi::EnvironmentId;
 use exo_abi::environment::State;
@@ -6,18 +8,43 @@ use exo_abi::environment::State;
 use crate::hw::{memory, registers, switch, vcpu};
 use crate::kernel::{Kernel, with_kernel};
 
-/// The next runnable environment of vCPU `index` after `after`, which itself comes last.
-pub fn next_runnable(kernel: &Kernel, index: usize, after: EnvironmentId) -> Option<EnvironmentId> {
-    let environments = &*kernel.ledger.tables().environments;
-    let start = usize::from(after.0);
-    let position = (start..environments.len())
-        .chain(0..start)
-        .find(|&position| {
-            environments.get(position).is_some_and(|entry| {
-                entry.state == State::Runnable as u32 && entry.vcpu as usize == index
-            })
-        })?;
-    u16::try_from(position + 1).ok().map(EnvironmentId)
+/// Whether somebody waits for its turn on vCPU `index`.
+pub fn has_runnable(kernel: &Kernel, index: usize) -> bool {
+    kernel
+        .vcpus
+        .get(index)
+        .is_some_and(|vcpu| vcpu.first_runnable != EnvironmentId::NOBODY)
+}
+
+/// Puts an environment that is in no queue at the end of that of vCPU `index`.
+pub fn add_runnable(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
+    let Some(vcpu) = kernel.vcpus.get_mut(index) else {
+        return;
+    };
+    let last = core::mem::replace(&mut vcpu.last_runnable, id);
+    if vcpu.first_runnable == EnvironmentId::NOBODY {
+        vcpu.first_runnable = id;
+    } else if let Ok(environment) = kernel.environment(last) {
+        environment.next_runnable = id;
+    }
+}
+
+/// Takes the first environment out of the queue of vCPU `index`.
+fn take_runnable(kernel: &mut Kernel, index: usize) -> Option<EnvironmentId> {
+    let first = kernel.vcpus.get(index)?.first_runnable;
+    let environment = kernel.environment(first).ok()?;
+    let next = core::mem::replace(&mut environment.next_runnable, EnvironmentId::NOBODY);
+    kernel.vcpus.get_mut(index)?.first_runnable = next;
+    Some(first)
+}
+
+/// Ends the sleep of an environment of vCPU `index`, if it sleeps.
+pub fn wake(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
+    let state = kernel.ledger.environment(id).map(|entry| entry.state);
+    if state == Ok(State::Waiting as u32) {
+        kernel.ledger.set_state(id, State::Runnable);
+        add_runnable(kernel, index, id);
+    }
 }
 
 /// Notes where the caller goes on when it is resumed: after its call.
@@ -33,7 +60,7 @@ pub fn save_caller(kernel: &mut Kernel, index: usize, caller: EnvironmentId) {
 pub fn run_next(index: usize) -> ! {
     loop {
         let next = with_kernel(|kernel| {
-            let id = next_runnable(kernel, index, kernel.current(index))?;
+            let id = take_runnable(kernel, index)?;
             if let Some(vcpu) = kernel.vcpus.get_mut(index) {
                 vcpu.current = id;
             }

@@ -14,6 +14,7 @@ use crate::hw::environment_pages::{EnvironmentPages, Start};
 use crate::hw::paging::{AddressSpace, leaf_flags, runs};
 use crate::hw::{switch, vcpu};
 use crate::kernel::Kernel;
+use crate::scheduler;
 
 /// The number of an environment of the bundle, counted from 0, as an owner.
 fn id(number: u64) -> EnvironmentId {
@@ -48,7 +49,7 @@ pub fn claim_image(kernel: &mut Kernel, bundle: &Bundle, number: u64) {
     grant(frames, number, "program");
 }
 
-/// Makes the address space of an environment, and gives it what the manifest says.
+/// Makes the address space of an environment, gives it what the manifest says, and lets it run.
 pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, number: u64) {
     let record = bundle.environment(number);
     let id = id(number);
@@ -137,4 +138,5 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
             console: record.console != 0,
         };
     }
+    scheduler::add_runnable(kernel, record.vcpu as usize, id);
 }

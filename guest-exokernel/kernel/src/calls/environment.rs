@@ -11,10 +11,11 @@ use crate::scheduler;
 
 /// Lets the next runnable environment go on; alone, the caller goes on at once.
 pub fn environment_yield(kernel: &mut Kernel, index: usize, caller: EnvironmentId) -> Outcome {
-    if scheduler::next_runnable(kernel, index, caller) == Some(caller) {
+    if !scheduler::has_runnable(kernel, index) {
         return Ok(0).into();
     }
     scheduler::save_caller(kernel, index, caller);
+    scheduler::add_runnable(kernel, index, caller);
     Outcome::Switch
 }
 
