@@ -1,6 +1,6 @@
 //! Many environments: each gets its turn, and what one of them costs does not depend on how many there are.
 
-use exo_tests::{Guest, Machine, host, outcome::End, perf, require_kvm};
+use exo_tests::{Disk, Guest, Machine, host, outcome::End, perf, require_kvm};
 
 /// A machine of so many environments that run `program` with one argument, on vCPUs by turns.
 fn crowd(guest: &Guest, environments: u64, vcpus: u32, program: &str, argument: u64) -> Machine {
@@ -37,6 +37,39 @@ fn a_hundred_environments_take_turns() {
 fn environments_take_turns_on_each_vcpu() {
     require_kvm!();
     every_environment_gets_its_turns(7, 2, 50);
+}
+
+#[test]
+fn those_who_sleep_on_one_vcpu_are_all_woken() {
+    require_kvm!();
+    const SLEEPERS: usize = 5;
+    let disks: Vec<Disk> = (1..=SLEEPERS)
+        .map(|number| Disk::with_size(number << 18))
+        .collect();
+    let mut text = "description = \"sleepers\"\n".to_owned();
+    for number in 0..SLEEPERS {
+        text += &format!(
+            "[[function]]\nname = \"disk-{number}\"\ndevice = \"block\"\ndisk = {number}\n"
+        );
+    }
+    for number in 0..SLEEPERS {
+        text += &format!(
+            "[[environment]]\nname = \"{number}\"\nprogram = \"hash\"\nconsole = true\narguments = [\"--interrupts\"]\nfunctions = [\"disk-{number}\"]\n"
+        );
+    }
+    let guest = Guest::copy(&["hash"]);
+    let machine = Machine::new(guest.manifest(&text)).guest(&guest);
+    let outcome = disks
+        .iter()
+        .fold(machine, |machine, disk| machine.disk(disk.path()))
+        .run()
+        .expect_status(0);
+    for (number, disk) in disks.iter().enumerate() {
+        let name = number.to_string();
+        outcome.expect_end(&name, &End::Exited(0));
+        assert!(outcome.stdout().contains(&disk.sha256()), "disk {number}");
+        assert!(outcome.report().counter(&name, "interrupts") > 0);
+    }
 }
 
 /// Ring-0 instructions of a whole run of a crowd.

@@ -34,8 +34,7 @@ impl Ledger<'_> {
             return;
         };
         environment.capabilities = environment.capabilities.saturating_add(1);
-        let second = environment.first_capability;
-        self.join(holder, 0, link);
+        let second = core::mem::replace(&mut environment.first_capability, link);
         self.join(holder, link, second);
     }
 
