@@ -2,13 +2,14 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Debug;
 
 use exo_rt::abi::map::MapEntry;
 use exo_rt::abi::upcall::Vector;
-use exo_rt::abi::{Error, Rights};
+use exo_rt::abi::{Capability, Error, Rights};
 use exo_rt::fault::FaultRecord;
-use exo_rt::{environment, gate};
+use exo_rt::{environment, gate, probe};
 
 use crate::Verdict;
 
@@ -92,7 +93,32 @@ pub fn expect_protection_fault<T>(
     expect_fault(what, outcome, Vector::GeneralProtection, error_code, 0)
 }
 
-/// A mapping of the first page of the own grant, which is allowed: attacks change one field of it.
+/// What an attack does at an address.
+#[derive(Clone, Copy, Debug)]
+pub enum Access {
+    /// Reads a word.
+    Read,
+    /// Writes a word.
+    Write,
+    /// Calls it.
+    Execute,
+}
+
+/// Fails unless there is a page at `address` that allows none of these accesses.
+pub fn expect_protected(address: u64, accesses: &[Access]) -> Verdict {
+    for access in accesses {
+        let (outcome, error_code) = match access {
+            Access::Read => (probe::read(address).map(drop), PROTECTED_READ),
+            Access::Write => (probe::write(address, 0), PROTECTED_WRITE),
+            Access::Execute => (probe::execute(address), PROTECTED_EXECUTE),
+        };
+        let what = format!("{access:?} at {address:#x}");
+        expect_page_fault(&what, outcome, error_code, address)?;
+    }
+    Ok(())
+}
+
+/// A mapping of the last page of the own grant, which is allowed: attacks change one field of it.
 pub fn allowed_mapping() -> MapEntry {
     MapEntry {
         address: PLAYGROUND,
@@ -106,4 +132,61 @@ pub fn allowed_mapping() -> MapEntry {
 /// Fails unless the mapping is refused with exactly this error.
 pub fn expect_map_error(what: &str, entry: MapEntry, error: Error) -> Verdict {
     expect_error(what, gate::page_map(&[entry]), error)
+}
+
+/// Fails unless nothing can be mapped, protected or unmapped at this address.
+pub fn expect_bad_address(address: u64, pages: u32) -> Verdict {
+    let entry = MapEntry {
+        address,
+        pages,
+        ..allowed_mapping()
+    };
+    for (call, answer) in [
+        ("page_map", gate::page_map(&[entry])),
+        ("page_protect", gate::page_protect(&[entry])),
+        ("page_unmap", gate::page_unmap(&[entry])),
+    ] {
+        let what = format!("{call} at {address:#x}");
+        expect_error(&what, answer, Error::BadAddress)?;
+    }
+    Ok(())
+}
+
+/// Fails unless every call that takes a capability says that this is none. `frame` is what page and DMA mappings ask for.
+pub fn expect_bad_capability(capability: Capability, frame: u64) -> Verdict {
+    let entry = MapEntry {
+        capability: capability.0,
+        frame,
+        ..allowed_mapping()
+    };
+    let dma = gate::dma_map(capability, frame, 1, Rights::READ_WRITE);
+    for (call, answer) in [
+        ("page_map", gate::page_map(&[entry]).map(drop)),
+        ("dma_map", dma.map(drop)),
+        ("function_bind", gate::function_bind(capability).map(drop)),
+        ("vector_bind", gate::vector_bind(capability, 0).map(drop)),
+        ("capability_free", gate::capability_free(capability)),
+    ] {
+        let what = format!("{call} by {:#x}", capability.0);
+        expect_error(&what, answer, Error::BadCapability)?;
+    }
+    Ok(())
+}
+
+/// Takes `count` capabilities, all of which are due.
+pub fn take_all(
+    count: u32,
+    take: impl Fn(u32) -> Result<Capability, Error>,
+) -> Result<Vec<Capability>, String> {
+    (0..count)
+        .map(|index| expect_done("taking", take(index)))
+        .collect()
+}
+
+/// Gives capabilities back.
+pub fn free_all(held: Vec<Capability>) -> Verdict {
+    for capability in held {
+        expect_done("freeing", gate::capability_free(capability))?;
+    }
+    Ok(())
 }

@@ -7,10 +7,12 @@ use exo_drivers::queue::RingLayout;
 use exo_drivers::transport::{QueueSetup, Transport};
 use exo_drivers::virtio::{DEVICE_BLOCK, NO_VECTOR, block, descriptor, feature, status};
 use exo_rt::abi::function::{QueueService, StopReason};
+use exo_rt::abi::layout::KERNEL_DATA;
 use exo_rt::dma::DmaMemory;
-use exo_rt::processor;
+use exo_rt::{processor, tables, window};
 
 use crate::Verdict;
+use crate::victim::Victim;
 
 /// Entries of the queue.
 pub const SIZE: u16 = 16;
@@ -110,6 +112,22 @@ impl RawDisk {
         Ok(())
     }
 
+    /// Physical addresses that the function may not reach, and what they are.
+    pub fn addresses_out_of_reach(&self, victim: &Victim) -> [(&'static str, u64); 6] {
+        let record = self.transport.function.entry.record;
+        [
+            ("the victim's memory", victim.physical()),
+            ("the kernel's memory", KERNEL_DATA),
+            ("a device", record.registers),
+            ("behind the end of memory", tables::memory_end()),
+            ("the end of the address space", u64::MAX - 0xfff),
+            (
+                "own memory that is not in the domain",
+                window::physical(window::grant_start()).unwrap_or(0),
+            ),
+        ]
+    }
+
     /// The set-up as it should be.
     pub fn setup(&self) -> QueueSetup {
         let addresses = [
@@ -203,10 +221,9 @@ impl RawDisk {
 
     /// Offers the chain that starts at descriptor `head`.
     pub fn offer(&mut self, head: u16) -> Result<Reaction, String> {
-        let slot = u64::from(self.offered % SIZE);
-        self.memory
-            .write_u16(self.layout.available + 4 + 2 * slot, head);
-        self.advance(1)
+        let before = self.used();
+        self.offer_all([head]);
+        self.await_reaction(before)
     }
 
     /// Offers the chains that start at these descriptors, and does not wait.
@@ -217,21 +234,23 @@ impl RawDisk {
                 .write_u16(self.layout.available + 4 + 2 * slot, head);
             self.offered = self.offered.wrapping_add(1);
         }
-        self.memory
-            .store_index(self.layout.available + 2, self.offered);
-        processor::fence();
-        self.transport.ring(0);
+        self.show_offered();
     }
 
     /// Raises the available index by `count`, rings, and waits for the reaction.
     pub fn advance(&mut self, count: u16) -> Result<Reaction, String> {
         let before = self.used();
         self.offered = self.offered.wrapping_add(count);
+        self.show_offered();
+        self.await_reaction(before)
+    }
+
+    /// Writes the available index and rings.
+    fn show_offered(&self) {
         self.memory
             .store_index(self.layout.available + 2, self.offered);
         processor::fence();
         self.transport.ring(0);
-        self.await_reaction(before)
     }
 
     /// Waits until the device has finished something or has stopped.

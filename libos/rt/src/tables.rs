@@ -55,6 +55,11 @@ pub fn environment(id: EnvironmentId) -> Option<EnvironmentEntry> {
     environment_at(u64::from(id.0).checked_sub(1)?)
 }
 
+/// The entry of this environment.
+pub fn own_environment() -> EnvironmentEntry {
+    environment(crate::environment::id()).expect("the kernel exports every environment")
+}
+
 /// All environments.
 pub fn environments() -> impl Iterator<Item = (EnvironmentId, EnvironmentEntry)> {
     (0..environment_count())

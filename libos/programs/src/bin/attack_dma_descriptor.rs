@@ -11,8 +11,6 @@ use exo_programs::Verdict;
 use exo_programs::raw_disk::{RawDisk, Reaction};
 use exo_programs::victim::Victim;
 use exo_rt::abi::function::StopReason;
-use exo_rt::abi::layout::KERNEL_DATA;
-use exo_rt::{tables, window};
 
 exo_rt::program!(main);
 
@@ -22,7 +20,7 @@ fn main() -> Verdict {
 }
 
 fn attack(victim: &Victim, disk: &mut RawDisk) -> Verdict {
-    for (target, address) in targets(victim, disk) {
+    for (target, address) in disk.addresses_out_of_reach(victim) {
         for (kind, part) in [(IN, 1), (OUT, 1), (IN, 0), (IN, 2)] {
             let mut chain = disk.request(kind, 0);
             chain[part].address = address;
@@ -36,20 +34,4 @@ fn attack(victim: &Victim, disk: &mut RawDisk) -> Verdict {
         }
     }
     Ok(())
-}
-
-/// Physical addresses that the function may not reach, and what they are.
-fn targets(victim: &Victim, disk: &RawDisk) -> [(&'static str, u64); 6] {
-    let record = disk.transport.function.entry.record;
-    [
-        ("the victim's memory", victim.physical()),
-        ("the kernel's memory", KERNEL_DATA),
-        ("a device", record.registers),
-        ("behind the end of memory", tables::memory_end()),
-        ("the end of the address space", u64::MAX - 0xfff),
-        (
-            "own memory that is not in the domain",
-            window::physical(window::grant_start()).unwrap_or(0),
-        ),
-    ]
 }

@@ -3,11 +3,10 @@
 #![no_main]
 
 use exo_programs::Verdict;
-use exo_programs::attack::{allowed_mapping, expect_error, expect_map_error};
+use exo_programs::attack::expect_bad_capability;
 use exo_programs::victim::Victim;
-use exo_rt::abi::map::MapEntry;
-use exo_rt::abi::{Capability, Error, Rights};
-use exo_rt::{environment, gate, tables};
+use exo_rt::abi::Capability;
+use exo_rt::{environment, tables};
 
 exo_rt::program!(main);
 
@@ -26,32 +25,7 @@ fn main() -> Verdict {
         Capability::new(u32::MAX, own.generation()),
     ];
     for capability in forged {
-        let entry = MapEntry {
-            capability: capability.0,
-            ..allowed_mapping()
-        };
-        expect_map_error("page_map", entry, Error::BadCapability)?;
-        expect_error(
-            "capability_free",
-            gate::capability_free(capability),
-            Error::BadCapability,
-        )?;
-        let first = environment::grant_first();
-        expect_error(
-            "dma_map",
-            gate::dma_map(capability, first, 1, Rights::READ),
-            Error::BadCapability,
-        )?;
-        expect_error(
-            "function_bind",
-            gate::function_bind(capability),
-            Error::BadCapability,
-        )?;
-        expect_error(
-            "vector_bind",
-            gate::vector_bind(capability, 0),
-            Error::BadCapability,
-        )?;
+        expect_bad_capability(capability, environment::grant_first())?;
     }
     Ok(())
 }

@@ -3,14 +3,12 @@
 #![no_main]
 
 use exo_programs::Verdict;
-use exo_programs::attack::{allowed_mapping, expect_error, expect_map_error};
+use exo_programs::attack::expect_bad_address;
 use exo_programs::victim::Victim;
-use exo_rt::abi::Error;
 use exo_rt::abi::address::{
     CALL_PAGE, ENVIRONMENT_PAGE, EXPORTED_TABLES, FRAME_WINDOW, INTERFACE_PAGE,
 };
-use exo_rt::abi::map::MapEntry;
-use exo_rt::{gate, window};
+use exo_rt::window;
 
 exo_rt::program!(main);
 
@@ -25,17 +23,7 @@ fn main() -> Verdict {
         FRAME_WINDOW,
         own,
     ] {
-        let entry = MapEntry {
-            address,
-            ..allowed_mapping()
-        };
-        expect_map_error("page_map", entry, Error::BadAddress)?;
-        expect_error(
-            "page_protect",
-            gate::page_protect(&[entry]),
-            Error::BadAddress,
-        )?;
-        expect_error("page_unmap", gate::page_unmap(&[entry]), Error::BadAddress)?;
+        expect_bad_address(address, 1)?;
     }
     Ok(())
 }

@@ -2,12 +2,8 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
-use alloc::vec::Vec;
-
 use exo_programs::Verdict;
-use exo_programs::attack::{expect_done, expect_equal, expect_error};
+use exo_programs::attack::{expect_equal, expect_error, free_all, take_all};
 use exo_programs::victim::Victim;
 use exo_rt::abi::call::ANY_FRAME;
 use exo_rt::abi::{Error, Rights};
@@ -16,20 +12,14 @@ use exo_rt::{environment, gate, tables};
 exo_rt::program!(main);
 
 fn left() -> u32 {
-    let own = tables::environment(environment::id()).expect("an own entry");
+    let own = tables::own_environment();
     own.capabilities_quota - own.capabilities
 }
 
 fn main() -> Verdict {
     Victim::await_ready();
     let quota = left();
-    let mut held = Vec::new();
-    for _ in 0..quota {
-        held.push(expect_done(
-            "allocating",
-            gate::frame_allocate(ANY_FRAME, 1, 0),
-        )?);
-    }
+    let held = take_all(quota, |_| gate::frame_allocate(ANY_FRAME, 1, 0))?;
     expect_equal("what is left", left(), 0)?;
     expect_error(
         "a frame more",
@@ -43,8 +33,6 @@ fn main() -> Verdict {
         Rights::READ,
     );
     expect_error("a DMA right more", dma, Error::Quota)?;
-    for capability in held {
-        expect_done("freeing", gate::capability_free(capability))?;
-    }
+    free_all(held)?;
     expect_equal("what is left afterwards", left(), quota)
 }

@@ -2,12 +2,8 @@
 #![no_std]
 #![no_main]
 
-extern crate alloc;
-
-use alloc::vec::Vec;
-
 use exo_programs::Verdict;
-use exo_programs::attack::{expect_done, expect_equal, expect_error};
+use exo_programs::attack::{expect_done, expect_equal, expect_error, free_all, take_all};
 use exo_programs::victim::Victim;
 use exo_rt::abi::{Error, Rights};
 use exo_rt::{environment, gate, tables};
@@ -15,7 +11,7 @@ use exo_rt::{environment, gate, tables};
 exo_rt::program!(main);
 
 fn left() -> u32 {
-    let own = tables::environment(environment::id()).expect("an own entry");
+    let own = tables::own_environment();
     own.dma_mappings_quota - own.dma_mappings
 }
 
@@ -28,13 +24,8 @@ fn main() -> Verdict {
         let first = environment::grant_first() + u64::from(index);
         gate::dma_map(environment::grant_capability(), first, 1, Rights::READ)
     };
-    let mut held = Vec::new();
-    for index in 0..quota {
-        held.push(expect_done("dma_map", map(index))?);
-    }
+    let held = take_all(quota, map)?;
     expect_error("one more", map(quota), Error::Quota)?;
-    for capability in held {
-        expect_done("freeing", gate::capability_free(capability))?;
-    }
+    free_all(held)?;
     expect_equal("what is left afterwards", left(), quota)
 }

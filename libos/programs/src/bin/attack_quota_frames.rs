@@ -7,17 +7,17 @@ extern crate alloc;
 use alloc::vec::Vec;
 
 use exo_programs::Verdict;
-use exo_programs::attack::{expect_done, expect_equal, expect_error};
+use exo_programs::attack::{expect_done, expect_equal, expect_error, free_all};
 use exo_programs::victim::Victim;
 use exo_rt::abi::Error;
 use exo_rt::abi::address::{BLOCK_FRAMES, BLOCK_ORDER};
 use exo_rt::abi::call::ANY_FRAME;
-use exo_rt::{environment, gate, tables};
+use exo_rt::{gate, tables};
 
 exo_rt::program!(main);
 
 fn left() -> u64 {
-    let own = tables::environment(environment::id()).expect("an own entry");
+    let own = tables::own_environment();
     u64::from(own.frames_quota - own.frames)
 }
 
@@ -53,8 +53,6 @@ fn main() -> Verdict {
         gate::frame_allocate(ANY_FRAME, 1, 0),
         Error::Quota,
     )?;
-    for capability in held {
-        expect_done("freeing", gate::capability_free(capability))?;
-    }
+    free_all(held)?;
     expect_equal("what is left afterwards", left(), quota)
 }

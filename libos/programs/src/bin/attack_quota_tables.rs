@@ -8,7 +8,7 @@ use exo_programs::victim::Victim;
 use exo_rt::abi::Error;
 use exo_rt::abi::address::PAGE_SIZE;
 use exo_rt::abi::map::MapEntry;
-use exo_rt::{environment, gate, tables};
+use exo_rt::{gate, tables};
 
 exo_rt::program!(main);
 
@@ -16,7 +16,7 @@ exo_rt::program!(main);
 const STEP: u64 = 1 << 30;
 
 fn tables_left() -> u32 {
-    let own = tables::environment(environment::id()).expect("an own entry");
+    let own = tables::own_environment();
     own.tables_quota - own.tables
 }
 

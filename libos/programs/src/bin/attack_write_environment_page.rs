@@ -5,11 +5,10 @@
 use core::mem::offset_of;
 
 use exo_programs::Verdict;
-use exo_programs::attack::{PROTECTED_EXECUTE, PROTECTED_WRITE, expect_page_fault};
+use exo_programs::attack::{Access, expect_protected};
 use exo_programs::victim::Victim;
 use exo_rt::abi::address::ENVIRONMENT_PAGE;
 use exo_rt::abi::environment::EnvironmentPage;
-use exo_rt::probe;
 
 exo_rt::program!(main);
 
@@ -24,18 +23,7 @@ fn main() -> Verdict {
     ];
     for offset in offsets {
         let address = ENVIRONMENT_PAGE + offset as u64;
-        expect_page_fault(
-            "writing",
-            probe::write(address, 0),
-            PROTECTED_WRITE,
-            address,
-        )?;
-        expect_page_fault(
-            "executing",
-            probe::execute(address),
-            PROTECTED_EXECUTE,
-            address,
-        )?;
+        expect_protected(address, &[Access::Write, Access::Execute])?;
     }
     Ok(())
 }

@@ -3,24 +3,18 @@
 #![no_main]
 
 use exo_programs::Verdict;
-use exo_programs::attack::{PROTECTED_WRITE, expect_page_fault};
+use exo_programs::attack::{Access, expect_protected};
 use exo_programs::victim::Victim;
 use exo_rt::abi::address::{INTERFACE_PAGE, PAGE_SIZE};
 use exo_rt::abi::interface_page::GATE_CODE_OFFSET;
-use exo_rt::{gate, probe};
+use exo_rt::gate;
 
 exo_rt::program!(main);
 
 fn main() -> Verdict {
     Victim::await_ready();
     for offset in [0, 16, GATE_CODE_OFFSET as u64, PAGE_SIZE - 8] {
-        let address = INTERFACE_PAGE + offset;
-        expect_page_fault(
-            "writing",
-            probe::write(address, 0),
-            PROTECTED_WRITE,
-            address,
-        )?;
+        expect_protected(INTERFACE_PAGE + offset, &[Access::Write])?;
     }
     gate::null();
     Ok(())

@@ -3,10 +3,10 @@
 #![no_main]
 
 use exo_programs::Verdict;
-use exo_programs::attack::{PROTECTED_EXECUTE, PROTECTED_WRITE, expect_page_fault};
+use exo_programs::attack::{Access, expect_protected};
 use exo_programs::victim::Victim;
 use exo_rt::abi::address::EXPORTED_TABLES;
-use exo_rt::{probe, tables};
+use exo_rt::tables;
 
 exo_rt::program!(main);
 
@@ -19,18 +19,7 @@ fn main() -> Verdict {
         tables::frames_address(),
         victims_frame,
     ] {
-        expect_page_fault(
-            "writing",
-            probe::write(address, 0),
-            PROTECTED_WRITE,
-            address,
-        )?;
-        expect_page_fault(
-            "executing",
-            probe::execute(address),
-            PROTECTED_EXECUTE,
-            address,
-        )?;
+        expect_protected(address, &[Access::Write, Access::Execute])?;
     }
     Ok(())
 }
