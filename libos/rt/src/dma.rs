@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU16, Ordering};
 use exo_abi::address::{PAGE_SHIFT, PAGE_SIZE, pages_for};
 use exo_abi::{Capability, Error, Rights};
 
+use crate::volatile::volatile_word;
 use crate::{environment, gate, window};
 
 /// Pages, zeroed, contiguous also for a device.
@@ -19,24 +20,6 @@ pub struct DmaMemory {
     pages: u64,
     /// The DMA capability; none: devices do not reach it.
     mapping: Capability,
-}
-
-macro_rules! access {
-    ($read:ident, $write:ident, $word:ty) => {
-        /// Reads a word. Panics where it is outside or misaligned.
-        pub fn $read(&self, offset: u64) -> $word {
-            let pointer = self.pointer(offset, size_of::<$word>() as u64) as *const $word;
-            // SAFETY: `pointer` keeps it inside and aligned; volatile, because a device writes there.
-            unsafe { pointer.read_volatile() }
-        }
-
-        /// Writes a word. Panics where it is outside or misaligned.
-        pub fn $write(&self, offset: u64, value: $word) {
-            let pointer = self.pointer(offset, size_of::<$word>() as u64) as *mut $word;
-            // SAFETY: as above; no reference into this memory exists.
-            unsafe { pointer.write_volatile(value) }
-        }
-    };
 }
 
 impl DmaMemory {
@@ -94,10 +77,10 @@ impl DmaMemory {
         window::physical(self.start as u64).expect("the heap is in the frame window") + offset
     }
 
-    access!(read_u8, write_u8, u8);
-    access!(read_u16, write_u16, u16);
-    access!(read_u32, write_u32, u32);
-    access!(read_u64, write_u64, u64);
+    volatile_word!(read_u8, write_u8, u8);
+    volatile_word!(read_u16, write_u16, u16);
+    volatile_word!(read_u32, write_u32, u32);
+    volatile_word!(read_u64, write_u64, u64);
 
     /// Reads a ring index so that what the device wrote before it is seen.
     pub fn load_index(&self, offset: u64) -> u16 {

@@ -30,6 +30,7 @@ pub mod start;
 pub mod strange_access;
 pub mod tables;
 pub mod upcall;
+mod volatile;
 pub mod wait;
 pub mod window;
 

@@ -10,6 +10,7 @@ use exo_abi::map::MapEntry;
 use exo_abi::{Capability, Error, Rights};
 
 use crate::gate;
+use crate::volatile::volatile_word;
 
 /// Where the runtime maps device pages, one after the other, unless told otherwise.
 pub const REGISTERS_BASE: u64 = 0x1000_0000;
@@ -25,24 +26,6 @@ pub fn reserve_addresses(pages: u64) -> u64 {
 pub struct Registers {
     address: u64,
     pages: u64,
-}
-
-macro_rules! access {
-    ($read:ident, $write:ident, $word:ty) => {
-        /// Reads a register. Panics where it is outside or misaligned.
-        pub fn $read(&self, offset: u64) -> $word {
-            let pointer = self.pointer(offset, size_of::<$word>() as u64) as *const $word;
-            // SAFETY: `pointer` keeps it inside the mapping and aligned; volatile, because it is a device.
-            unsafe { pointer.read_volatile() }
-        }
-
-        /// Writes a register. Panics where it is outside or misaligned.
-        pub fn $write(&self, offset: u64, value: $word) {
-            let pointer = self.pointer(offset, size_of::<$word>() as u64) as *mut $word;
-            // SAFETY: as above.
-            unsafe { pointer.write_volatile(value) }
-        }
-    };
 }
 
 impl Registers {
@@ -64,9 +47,9 @@ impl Registers {
         self.address
     }
 
-    access!(read_u8, write_u8, u8);
-    access!(read_u16, write_u16, u16);
-    access!(read_u32, write_u32, u32);
+    volatile_word!(read_u8, write_u8, u8);
+    volatile_word!(read_u16, write_u16, u16);
+    volatile_word!(read_u32, write_u32, u32);
 
     /// Reads a 64-bit register as the two halves that virtio wants (virtio 1.2, section 4.1.3.1).
     pub fn read_u64(&self, offset: u64) -> u64 {
@@ -79,13 +62,13 @@ impl Registers {
         self.write_u32(offset + 4, (value >> 32) as u32);
     }
 
-    fn pointer(&self, offset: u64, size: u64) -> u64 {
+    fn pointer(&self, offset: u64, size: u64) -> *mut u8 {
         let length = self.pages * PAGE_SIZE;
         assert!(
             offset.is_multiple_of(size) && offset <= length && size <= length - offset,
             "beyond the registers"
         );
-        self.address + offset
+        (self.address + offset) as *mut u8
     }
 }
 
