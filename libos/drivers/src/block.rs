@@ -1,7 +1,8 @@
 //! Virtio block driver: any number of requests in flight, polled or interrupt-driven.
 
+mod request;
+
 use alloc::vec::Vec;
-use core::fmt;
 
 use exo_abi::function::{QueueService, StopReason};
 use exo_rt::dma::DmaMemory;
@@ -9,14 +10,14 @@ use exo_rt::environment::{self, Function};
 use exo_rt::gate;
 use exo_rt::wait::Spinner;
 
-use crate::queue::{BadAnswer, Part, Queue, RingLayout};
-use crate::transport::{OpenError, QueueSetup, Transport};
-use crate::virtio::{NO_VECTOR, block, feature, status};
+use crate::queue::{Part, Queue, RingLayout};
+use crate::transport::{OpenError, Transport};
+use crate::virtio::{block, feature, status};
+
+pub use request::{BlockError, Buffer, Completion, Request};
 
 /// The one queue.
 const QUEUE: u16 = 0;
-/// MSI-X vector of the queue; vector 0 is that of configuration changes.
-const QUEUE_VECTOR: u16 = 1;
 /// Descriptors of a request: header, data, status.
 const PARTS: u16 = 3;
 /// Bytes of a request's own memory: header, status, discard segment.
@@ -35,66 +36,6 @@ pub struct Options {
     pub depth: u16,
     /// Polled, or by events and interrupts.
     pub service: QueueService,
-}
-
-/// Bytes that a request moves. The memory may be dropped early, which waits for the device.
-#[derive(Clone, Copy)]
-pub struct Buffer<'m> {
-    /// DMA memory.
-    pub memory: &'m DmaMemory,
-    /// Where in it.
-    pub offset: u64,
-    /// Bytes, a multiple of the sector size.
-    pub length: u32,
-}
-
-/// A request.
-#[derive(Clone, Copy)]
-pub enum Request<'m> {
-    /// Reads from a sector on.
-    Read(u64, Buffer<'m>),
-    /// Writes from a sector on.
-    Write(u64, Buffer<'m>),
-    /// Makes what was written durable.
-    Flush,
-    /// Says that so many sectors, from one on, are not needed any more.
-    Discard(u64, u32),
-}
-
-/// A finished request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Completion {
-    /// What [`Block::submit`] returned for it.
-    pub slot: u16,
-    /// Status that the device wrote.
-    pub status: u8,
-}
-
-/// What can go wrong with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockError {
-    /// As many requests are in flight as there may be.
-    Full,
-    /// The device has stopped.
-    Stopped(StopReason),
-    /// The device answered what was not asked.
-    BadAnswer(BadAnswer),
-    /// The device refused the request with this status.
-    Status(u8),
-}
-
-impl fmt::Display for BlockError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => write!(formatter, "too many requests in flight"),
-            Self::Stopped(reason) => write!(formatter, "the device has stopped: {reason}"),
-            Self::BadAnswer(answer) => write!(formatter, "{answer}"),
-            Self::Status(status) => write!(
-                formatter,
-                "the device refused the request with status {status}"
-            ),
-        }
-    }
 }
 
 /// A disk.
@@ -127,25 +68,8 @@ impl Block {
         let slots_offset = RingLayout::new(size).bytes.next_multiple_of(SLOT_SIZE);
         let memory = DmaMemory::allocate(slots_offset + u64::from(depth) * SLOT_SIZE)
             .map_err(|error| OpenError::Refused("map the queue for DMA", error))?;
-        let queue = Queue::new(memory, size);
-        let events = options.service == QueueService::Events;
-        queue.set_interrupts(events);
-        let vector = if events {
-            transport.bind_vector(0)?;
-            transport.bind_vector(QUEUE_VECTOR)?;
-            QUEUE_VECTOR
-        } else {
-            transport.clear_configuration_vector();
-            NO_VECTOR
-        };
-        let addresses = queue.addresses();
-        transport.enable_queue(&QueueSetup {
-            index: QUEUE,
-            size,
-            addresses,
-            service: options.service,
-            vector,
-        });
+        transport.set_configuration_vector(options.service)?;
+        let queue = transport.open_queue(QUEUE, size, memory, options.service)?;
         transport.start();
         let sectors = transport.configuration_u64(block::CONFIGURATION_CAPACITY);
         Ok(Self {

@@ -7,8 +7,7 @@ use exo_rt::gate;
 use exo_rt::wait::Spinner;
 
 use crate::queue::{BadAnswer, Part, Queue, RingLayout};
-use crate::transport::{OpenError, QueueSetup, Transport};
-use crate::virtio::NO_VECTOR;
+use crate::transport::{OpenError, Transport};
 
 /// Queue that brings input (virtio 1.2, section 5.3.2).
 const RECEIVE: u16 = 0;
@@ -37,31 +36,13 @@ impl Console {
     pub fn open(function: Function, service: QueueService) -> Result<Self, OpenError> {
         let transport = Transport::bind(function)?;
         transport.negotiate(0)?;
-        let events = service == QueueService::Events;
-        if events {
-            transport.bind_vector(0)?;
-        } else {
-            transport.clear_configuration_vector();
-        }
-        let open_queue = |index: u16| -> Result<Queue<DmaMemory>, OpenError> {
+        transport.set_configuration_vector(service)?;
+        let open_queue = |index| {
             if transport.queue_size_limit(index) < QUEUE_SIZE {
                 return Err(OpenError::Queue(index));
             }
-            let queue = Queue::new(allocate(RingLayout::new(QUEUE_SIZE).bytes)?, QUEUE_SIZE);
-            queue.set_interrupts(events);
-            let vector = if events { index + 1 } else { NO_VECTOR };
-            if events {
-                transport.bind_vector(vector)?;
-            }
-            let addresses = queue.addresses();
-            transport.enable_queue(&QueueSetup {
-                index,
-                size: QUEUE_SIZE,
-                addresses,
-                service,
-                vector,
-            });
-            Ok(queue)
+            let memory = allocate(RingLayout::new(QUEUE_SIZE).bytes)?;
+            transport.open_queue(index, QUEUE_SIZE, memory, service)
         };
         let receive = open_queue(RECEIVE)?;
         let transmit = open_queue(TRANSMIT)?;

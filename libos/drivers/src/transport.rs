@@ -10,10 +10,12 @@ use exo_abi::function::{
     COMMON_PAGE, DEVICE_PAGE, DOORBELL_STRIDE, ISR_PAGE, QueueService, REGISTER_PAGES,
     SERVICE_PAGE, STOP_REASONS, StopReason,
 };
+use exo_rt::dma::DmaMemory;
 use exo_rt::environment::Function;
 use exo_rt::gate;
 use exo_rt::registers::Registers;
 
+use crate::queue::Queue;
 use crate::virtio::{NO_VECTOR, common, feature, status};
 
 /// Why a device cannot be used.
@@ -162,6 +164,43 @@ impl Transport {
     pub fn queue_size_limit(&self, index: u16) -> u16 {
         self.registers.write_u16(common::QUEUE_SELECT, index);
         self.registers.read_u16(common::QUEUE_SIZE)
+    }
+
+    /// Says how configuration changes are told: by vector 0 to who sleeps, not at all to who polls.
+    pub fn set_configuration_vector(&self, service: QueueService) -> Result<(), OpenError> {
+        match service {
+            QueueService::Events => self.bind_vector(0).map(drop),
+            QueueService::Polled => {
+                self.clear_configuration_vector();
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes a queue of `size` entries at the start of `memory`, and enables it. Its vector is the one behind its number,
+    /// because vector 0 is that of configuration changes.
+    pub fn open_queue(
+        &self,
+        index: u16,
+        size: u16,
+        memory: DmaMemory,
+        service: QueueService,
+    ) -> Result<Queue<DmaMemory>, OpenError> {
+        let queue = Queue::new(memory, size);
+        let events = service == QueueService::Events;
+        queue.set_interrupts(events);
+        let vector = if events { index + 1 } else { NO_VECTOR };
+        if events {
+            self.bind_vector(vector)?;
+        }
+        self.enable_queue(&QueueSetup {
+            index,
+            size,
+            addresses: queue.addresses(),
+            service,
+            vector,
+        });
+        Ok(queue)
     }
 
     /// Step 7: tells the device about a queue and enables it.
