@@ -1,10 +1,11 @@
-//! What attack programs share: whom they attack, what they must be answered, and a disk driven by hand.
+//! What programs share. Of attacks: whom they attack, what they must be answered, and a disk driven by hand.
 #![no_std]
 
 extern crate alloc;
 
 pub mod attack;
 pub mod raw_disk;
+pub mod service;
 pub mod victim;
 
 /// Result of an attack: what was not as the contract says.

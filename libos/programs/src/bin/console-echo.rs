@@ -12,8 +12,7 @@ use alloc::vec::Vec;
 use exo_drivers::console::Console;
 use exo_drivers::transport::Transport;
 use exo_drivers::virtio::DEVICE_CONSOLE;
-use exo_rt::abi::function::QueueService;
-use exo_rt::environment;
+use exo_programs::service::service_by_arguments;
 
 exo_rt::program!(main);
 
@@ -21,12 +20,7 @@ exo_rt::program!(main);
 const LINE_MAX: usize = 1024;
 
 fn main() -> Result<(), String> {
-    let interrupts = environment::arguments().any(|argument| argument == "--interrupts");
-    let service = if interrupts {
-        QueueService::Events
-    } else {
-        QueueService::Polled
-    };
+    let service = service_by_arguments()?;
     let function = Transport::find(DEVICE_CONSOLE, 0).map_err(|error| error.to_string())?;
     let mut console = Console::open(function, service).map_err(|error| error.to_string())?;
     let mut line = Vec::new();

@@ -13,9 +13,9 @@ use exo_drivers::block::{Block, BlockError, Buffer, Options, Request};
 use exo_drivers::transport::Transport;
 use exo_drivers::virtio::DEVICE_BLOCK;
 use exo_drivers::virtio::block::SECTOR_SIZE;
-use exo_rt::abi::function::QueueService;
+use exo_programs::service::service_by_arguments;
 use exo_rt::dma::DmaMemory;
-use exo_rt::{environment, println};
+use exo_rt::println;
 
 exo_rt::program!(main);
 
@@ -28,12 +28,7 @@ fn pattern(offset: u64) -> u64 {
 }
 
 fn main() -> Result<(), String> {
-    let interrupts = environment::arguments().any(|argument| argument == "--interrupts");
-    let service = if interrupts {
-        QueueService::Events
-    } else {
-        QueueService::Polled
-    };
+    let service = service_by_arguments()?;
     let function = Transport::find(DEVICE_BLOCK, 0).map_err(|error| error.to_string())?;
     let mut disk =
         Block::open(function, Options { depth: 1, service }).map_err(|error| error.to_string())?;

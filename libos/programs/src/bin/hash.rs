@@ -13,9 +13,9 @@ use exo_drivers::block::{Block, Buffer, Options, Request};
 use exo_drivers::transport::Transport;
 use exo_drivers::virtio::DEVICE_BLOCK;
 use exo_drivers::virtio::block::{SECTOR_SIZE, STATUS_OK};
-use exo_rt::abi::function::QueueService;
+use exo_programs::service::service_by_arguments;
 use exo_rt::dma::DmaMemory;
-use exo_rt::{environment, print, println};
+use exo_rt::{print, println};
 use sha2::{Digest, Sha256};
 
 exo_rt::program!(main);
@@ -26,17 +26,7 @@ const DEPTH: u16 = 16;
 const CHUNK: u64 = 64 << 10;
 
 fn main() -> Result<(), String> {
-    let mut service = QueueService::Polled;
-    for argument in environment::arguments() {
-        match argument.as_str() {
-            "--interrupts" => service = QueueService::Events,
-            other => {
-                return Err(alloc::format!(
-                    "unknown argument '{other}'; there is --interrupts"
-                ));
-            }
-        }
-    }
+    let service = service_by_arguments()?;
     let function = Transport::find(DEVICE_BLOCK, 0).map_err(|error| error.to_string())?;
     let mut disk = Block::open(
         function,
