@@ -1,5 +1,7 @@
 //! `exo images`: what can be run.
 
+use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use crate::error::Error;
@@ -9,8 +11,7 @@ use crate::image::manifest::Manifest;
 /// Prints one line for each manifest: name, description, and what is wrong with it, if anything.
 pub fn list() -> Result<u8, Error> {
     let folder = Home::find().images()?;
-    let mut names = Vec::new();
-    collect(&folder, "", &mut names).map_err(|error| {
+    let names = names(&folder, "").map_err(|error| {
         Error::file(
             "folder",
             &folder,
@@ -18,7 +19,6 @@ pub fn list() -> Result<u8, Error> {
             "set EXO_HOME to the project's folder",
         )
     })?;
-    names.sort();
     let width = names.iter().map(String::len).max().unwrap_or(0);
     let mut text = String::new();
     for name in &names {
@@ -32,8 +32,10 @@ pub fn list() -> Result<u8, Error> {
     Ok(0)
 }
 
-/// Adds the names of the manifests in `folder` and the folders in it: a path without `.toml`.
-fn collect(folder: &Path, prefix: &str, names: &mut Vec<String>) -> std::io::Result<()> {
+/// The manifests in `folder`, then those in the folders in it, each by name: a path without `.toml`.
+fn names(folder: &Path, prefix: &str) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    let mut folders = BTreeMap::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let file_name = entry.file_name();
@@ -41,10 +43,39 @@ fn collect(folder: &Path, prefix: &str, names: &mut Vec<String>) -> std::io::Res
             continue;
         };
         if entry.file_type()?.is_dir() {
-            collect(&entry.path(), &format!("{prefix}{name}/"), names)?;
+            folders.insert(format!("{prefix}{name}/"), entry.path());
         } else if let Some(stem) = name.strip_suffix(".toml") {
             names.push(format!("{prefix}{stem}"));
         }
     }
-    Ok(())
+    names.sort();
+    for (prefix, folder) in folders {
+        names.extend(self::names(&folder, &prefix)?);
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifests_come_before_those_of_folders() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir_all(folder.path().join("attacks/old")).expect("a new folder");
+        for file in [
+            "two.toml",
+            "attacks/old/a.toml",
+            "attacks/z.toml",
+            "attacks/b.toml",
+            "hello.toml",
+            "notes.txt",
+        ] {
+            std::fs::write(folder.path().join(file), "").expect("a new file");
+        }
+        assert_eq!(
+            names(folder.path(), "").expect("the folder can be read"),
+            ["hello", "two", "attacks/b", "attacks/z", "attacks/old/a"]
+        );
+    }
 }
