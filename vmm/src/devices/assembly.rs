@@ -1,27 +1,22 @@
-//! Builds the devices of a machine from what its image asks for, and tells what became of them.
+//! Builds the devices of a machine from what its image asks for.
 
-use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use exo_abi::address::PAGE_SIZE;
-use exo_abi::function::{FunctionRecord, MSIX_BAR_SIZE, QUEUES_MAX, StopReason};
-use exo_abi::virtio::{DEVICE_BLOCK, DEVICE_CONSOLE, DEVICE_IOMMU};
-use serde::Serialize;
+use exo_abi::function::{FunctionRecord, MSIX_BAR_SIZE, QUEUES_MAX};
+use exo_abi::virtio::DEVICE_IOMMU;
 use vm_memory::IommuMemory;
 
 use super::VirtioDevice;
-use super::block::Block;
-use super::block::disk::Disk;
-use super::block::extent::Extent;
-use super::console::Console;
 use super::control::Control;
 use super::endpoint::{DmaMemory, Endpoint};
-use super::iommu::IommuDevice;
 use super::iommu::domains::{Domains, Member};
+use super::iommu::{self, IommuDevice};
 use super::server::QueueServer;
 use super::serving::Serving;
 use super::signals::Signals;
+use super::specification::FunctionSpecification;
+use super::statistics::FunctionStatistics;
 use crate::error::Error;
 use crate::machine::Attachments;
 use crate::machine::interrupts::InterruptRouter;
@@ -32,70 +27,8 @@ use crate::pci::msix::Msix;
 use crate::pci::placement::{ECAM_BASE, ECAM_SIZE, Placement, REGISTERS_SIZE, doorbells_size};
 use crate::pci::regions::Region;
 
-/// First interrupt route of the devices; each function may use as many as it may have vectors.
+/// First interrupt route of the devices.
 const FIRST_ROUTE: u32 = 24;
-/// Queues of the IOMMU: requests and events.
-const IOMMU_QUEUES: u32 = 2;
-
-/// Queues of a console: input and output.
-const CONSOLE_QUEUES: u32 = 2;
-
-/// A function that the image asks for.
-pub struct FunctionSpecification {
-    /// Its name in the image.
-    pub name: String,
-    /// What it is.
-    pub device: DeviceSpecification,
-}
-
-/// What a function is.
-pub enum DeviceSpecification {
-    /// A part of a disk.
-    Block {
-        /// The disk.
-        disk: Arc<Disk>,
-        /// First sector and count; the whole disk where this is absent.
-        extent: Option<(u64, u64)>,
-        /// Refuse writes.
-        read_only: bool,
-        /// Request queues.
-        queues: u32,
-    },
-    /// A console over standard input and output.
-    Console,
-    /// A console over other streams.
-    Streams {
-        /// What the guest reads.
-        input: Box<dyn Read + Send>,
-        /// Where the guest writes.
-        output: Box<dyn Write + Send>,
-    },
-}
-
-/// What a function has done.
-#[derive(Clone, Debug, Serialize)]
-pub struct FunctionStatistics {
-    /// Its name in the image; that of the IOMMU is `iommu`.
-    pub name: String,
-    /// By queue.
-    pub queues: Vec<QueueStatistics>,
-}
-
-/// What a queue has done.
-#[derive(Clone, Debug, Serialize)]
-pub struct QueueStatistics {
-    /// Times that the driver rang.
-    pub doorbells: u64,
-    /// Interrupts sent.
-    pub interrupts: u64,
-    /// Requests given back.
-    pub requests: u64,
-    /// Bytes of payload moved.
-    pub bytes: u64,
-    /// Why it was stopped last, or `none`.
-    pub stop_reason: &'static str,
-}
-
 /// The devices of one machine.
 pub struct Devices {
     memory: GuestMemory,
@@ -137,24 +70,19 @@ impl Devices {
                     "the image has too many functions, or one with more than {QUEUES_MAX} queues; give it fewer"
                 ))
             })?;
-            let route = FIRST_ROUTE + drafts_routes(&record);
-            Draft::new(record, memory, router, route)
+            Draft::new(record, memory, router)
         };
-        let iommu = draft(DEVICE_IOMMU, IOMMU_QUEUES)?;
+        let iommu = draft(DEVICE_IOMMU, iommu::QUEUES)?;
         for specification in &specifications {
-            drafts.push(match &specification.device {
-                DeviceSpecification::Block { queues, .. } => draft(DEVICE_BLOCK, *queues)?,
-                DeviceSpecification::Console | DeviceSpecification::Streams { .. } => {
-                    draft(DEVICE_CONSOLE, CONSOLE_QUEUES)?
-                }
-            });
+            let device = &specification.device;
+            drafts.push(draft(device.device_type(), device.queues())?);
         }
         let members = drafts.iter().map(Draft::member).collect();
         let device = IommuDevice::new(Domains::new(memory.clone(), members));
         devices.add("iommu".into(), iommu, Arc::new(device));
         for (specification, draft) in specifications.into_iter().zip(drafts) {
             let name = specification.name;
-            let device = make_device(&name, specification.device, memory)?;
+            let device = specification.device.make(&name, memory)?;
             devices.add(name, draft, device);
         }
         Ok(devices)
@@ -229,20 +157,15 @@ impl Devices {
     pub fn statistics(&self) -> Vec<FunctionStatistics> {
         let functions = self.names.iter().zip(&self.functions);
         functions
-            .map(|(name, function)| FunctionStatistics {
-                name: name.clone(),
-                queues: (0..function.servers().len() as u16)
-                    .map(|queue| queue_statistics(function, queue))
-                    .collect(),
-            })
+            .map(|(name, function)| FunctionStatistics::of(name, function))
             .collect()
     }
 }
 
-/// Routes are numbered by function, whatever each uses.
-fn drafts_routes(record: &FunctionRecord) -> u32 {
+/// The first interrupt route of a function. Each has room for as many vectors as any may have.
+fn first_route(record: &FunctionRecord) -> u32 {
     let number = (record.address & 7) * 32 + (record.address >> 3);
-    number * (QUEUES_MAX + 1)
+    FIRST_ROUTE + number * (QUEUES_MAX + 1)
 }
 
 impl Draft {
@@ -250,9 +173,8 @@ impl Draft {
         record: FunctionRecord,
         memory: &GuestMemory,
         router: &Arc<dyn InterruptRouter>,
-        route: u32,
     ) -> Result<Self, Error> {
-        let msix = Msix::new(router.clone(), route, record.vectors);
+        let msix = Msix::new(router.clone(), first_route(&record), record.vectors);
         let signals = Arc::new(Signals::new(record.queues as u16, msix));
         let servers = (0..record.queues as u16)
             .map(|queue| QueueServer::new(signals.clone(), queue).map(Arc::new))
@@ -273,63 +195,5 @@ impl Draft {
             endpoint: self.memory.iommu().clone(),
             servers: self.servers.clone(),
         }
-    }
-}
-
-fn make_device(
-    name: &str,
-    device: DeviceSpecification,
-    memory: &GuestMemory,
-) -> Result<Arc<dyn VirtioDevice>, Error> {
-    let console = |input, output| -> Result<Arc<dyn VirtioDevice>, Error> {
-        let console = Console::new(input, output)
-            .map_err(|error| Error::system("making a console", error))?;
-        Ok(Arc::new(console))
-    };
-    match device {
-        DeviceSpecification::Block {
-            disk,
-            extent,
-            read_only,
-            queues,
-        } => {
-            let (first, sectors) = extent.unwrap_or((0, disk.sectors()));
-            let extent = Extent {
-                first,
-                sectors,
-                writable: !read_only,
-            };
-            let block = Block::new(disk.clone(), extent, queues as u16, memory.clone());
-            let block = block.ok_or_else(|| {
-                Error::BadInput(format!(
-                    "function {name} shows {sectors} sectors from {first}, but disk {} has only {}; give it a larger disk, or the function a smaller extent",
-                    disk.name(),
-                    disk.sectors()
-                ))
-            })?;
-            Ok(Arc::new(block))
-        }
-        DeviceSpecification::Console => console(Box::new(io::stdin()), Box::new(io::stdout())),
-        DeviceSpecification::Streams { input, output } => console(input, output),
-    }
-}
-
-fn queue_statistics(function: &Function, queue: u16) -> QueueStatistics {
-    let signals = function.signals();
-    // Rings of a polled queue have nobody to count them.
-    if let Some(server) = function.servers().get(usize::from(queue)) {
-        server.count_doorbells();
-    }
-    let count = |pick: fn(&super::signals::QueueCounters) -> &std::sync::atomic::AtomicU64| {
-        let counters = signals.counters(queue);
-        counters.map_or(0, |counters| pick(counters).load(Ordering::Relaxed))
-    };
-    let reason: StopReason = signals.last_stop_reason(queue);
-    QueueStatistics {
-        doorbells: count(|counters| &counters.doorbells),
-        interrupts: count(|counters| &counters.interrupts),
-        requests: count(|counters| &counters.requests),
-        bytes: count(|counters| &counters.bytes),
-        stop_reason: reason.name(),
     }
 }

@@ -12,10 +12,12 @@ mod scrub;
 pub mod server;
 pub mod serving;
 pub mod signals;
+mod specification;
+mod statistics;
 
-pub use assembly::{
-    DeviceSpecification, Devices, FunctionSpecification, FunctionStatistics, QueueStatistics,
-};
+pub use assembly::Devices;
+pub use specification::{DeviceSpecification, FunctionSpecification};
+pub use statistics::{FunctionStatistics, QueueStatistics};
 
 #[cfg(test)]
 mod block_test;
@@ -45,9 +47,6 @@ pub trait VirtioDevice: Send + Sync {
 
     /// Features of this type that it offers.
     fn features(&self) -> u64;
-
-    /// Number of queues.
-    fn queues(&self) -> u16;
 
     /// Most entries of a queue: a power of two.
     fn queue_size_max(&self) -> u16;

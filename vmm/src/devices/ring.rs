@@ -129,6 +129,25 @@ impl Ring {
             .map_err(|_| StopReason::RingAddress)
     }
 
+    /// Takes every chain that is available, at most one queue length; `serve` does what it asks for and says how many bytes
+    /// it has written; then the chain is given back. True if there was any.
+    pub fn serve_each(
+        &mut self,
+        chain: &mut Chain,
+        mut serve: impl FnMut(&DmaMemory, &mut Chain) -> Result<u32, StopReason>,
+    ) -> Result<bool, StopReason> {
+        let mut worked = false;
+        for _ in 0..self.size() {
+            let Some(head) = self.pop(chain)? else {
+                break;
+            };
+            worked = true;
+            let written = serve(self.memory(), chain)?;
+            self.push(head, written)?;
+        }
+        Ok(worked)
+    }
+
     /// Whether the driver wants an interrupt for what was pushed since the last call.
     pub fn wants_interrupt(&mut self) -> Result<bool, StopReason> {
         if !std::mem::take(&mut self.pushed) {

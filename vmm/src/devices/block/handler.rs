@@ -162,7 +162,8 @@ impl BlockHandler {
             let moved = flight.moved;
             let written = match flight.operation.take() {
                 Some(Operation::Read(_)) => moved,
-                _ => 0,
+                Some(Operation::Write(_) | Operation::Synchronize | Operation::Clear(..))
+                | None => 0,
             };
             self.free.push(slot);
             counters.count(u64::from(moved));
@@ -199,13 +200,16 @@ fn advance(
     engine: &mut Engine,
     shared: &Shared,
 ) -> Option<u8> {
-    let operation = flight.operation?;
-    let (Operation::Read(start) | Operation::Write(start)) = operation else {
-        return Some(match result {
-            0 => STATUS_OK,
-            result if result == -libc::EOPNOTSUPP => STATUS_UNSUPPORTED,
-            _ => STATUS_IO_ERROR,
-        });
+    let (start, transfer): (u64, fn(u64) -> Operation) = match flight.operation? {
+        Operation::Read(start) => (start, Operation::Read),
+        Operation::Write(start) => (start, Operation::Write),
+        Operation::Synchronize | Operation::Clear(..) => {
+            return Some(match result {
+                0 => STATUS_OK,
+                result if result == -libc::EOPNOTSUPP => STATUS_UNSUPPORTED,
+                _ => STATUS_IO_ERROR,
+            });
+        }
     };
     let refused_direct = result == -libc::EINVAL && flight.direct;
     let moved = u32::try_from(result).unwrap_or(0);
@@ -221,11 +225,7 @@ fn advance(
     engine.advance(slot, moved as usize);
     // The rest, which may be aligned no more, goes through the page cache.
     flight.direct = false;
-    let offset = start + u64::from(flight.moved);
-    let rest = match operation {
-        Operation::Read(_) => Operation::Read(offset),
-        _ => Operation::Write(offset),
-    };
+    let rest = transfer(start + u64::from(flight.moved));
     engine.start(slot, shared.disk.buffered(), rest);
     None
 }

@@ -111,10 +111,6 @@ impl VirtioDevice for Block {
         }
     }
 
-    fn queues(&self) -> u16 {
-        self.queues
-    }
-
     fn queue_size_max(&self) -> u16 {
         QUEUE_SIZE_MAX
     }

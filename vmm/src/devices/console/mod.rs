@@ -8,7 +8,6 @@ mod input;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +22,8 @@ use super::signals::QueueCounters;
 use input::Input;
 
 const QUEUE_SIZE_MAX: u16 = 64;
+/// Queues: input and output.
+pub const QUEUES: u32 = 2;
 /// Queue that brings input (section 5.3.2); the other one takes output.
 const RECEIVE: u16 = 0;
 /// Bytes that are moved at a time.
@@ -54,10 +55,6 @@ impl VirtioDevice for Console {
 
     fn features(&self) -> u64 {
         0
-    }
-
-    fn queues(&self) -> u16 {
-        2
     }
 
     fn queue_size_max(&self) -> u16 {
@@ -131,16 +128,6 @@ impl QueueHandler for Receiver {
         Ok(worked)
     }
 
-    /// Buffers are touched only under the queue's lock.
-    fn drain(
-        &mut self,
-        _ring: Option<&mut Ring>,
-        _counters: &QueueCounters,
-        _range: Range<u64>,
-    ) -> Result<(), StopReason> {
-        Ok(())
-    }
-
     fn events(&self) -> Vec<RawFd> {
         vec![self.input.event()]
     }
@@ -161,37 +148,20 @@ impl QueueHandler for Transmitter {
         let Some(ring) = ring else {
             return Ok(false);
         };
-        let mut worked = false;
-        for _ in 0..ring.size() {
-            let Some(head) = ring.pop(&mut self.chain)? else {
-                break;
-            };
-            worked = true;
-            let readable = &mut self.chain.readable;
+        ring.serve_each(&mut self.chain, |memory, chain| {
             let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
             let mut piece = [0; PIECE];
-            let mut left = readable.length() as usize;
+            let mut left = chain.readable.length() as usize;
             counters.count(left as u64);
             while left > 0 {
                 let piece = piece.get_mut(..left.min(PIECE)).unwrap_or_default();
-                readable.take_front(ring.memory(), piece)?;
+                chain.readable.take_front(memory, piece)?;
                 left -= piece.len();
                 // Nobody listens any more: the guest is told no more than by a terminal that was unplugged.
                 let _ = output.write_all(piece);
             }
             let _ = output.flush();
-            ring.push(head, 0)?;
-        }
-        Ok(worked)
-    }
-
-    /// As above.
-    fn drain(
-        &mut self,
-        _ring: Option<&mut Ring>,
-        _counters: &QueueCounters,
-        _range: Range<u64>,
-    ) -> Result<(), StopReason> {
-        Ok(())
+            Ok(0)
+        })
     }
 }

@@ -7,7 +7,6 @@ pub mod domains;
 mod request;
 
 use std::io;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use exo_abi::address::PAGE_SIZE;
@@ -26,6 +25,8 @@ use request::{PROBE_SIZE, Request};
 const FEATURE_MAP_UNMAP: u64 = 1 << 2;
 const FEATURE_PROBE: u64 = 1 << 4;
 const QUEUE_SIZE_MAX: u16 = 64;
+/// Queues: requests and events.
+pub const QUEUES: u32 = 2;
 /// The request queue.
 const REQUESTS: u16 = 0;
 
@@ -50,10 +51,6 @@ impl VirtioDevice for IommuDevice {
 
     fn features(&self) -> u64 {
         FEATURE_MAP_UNMAP | FEATURE_PROBE
-    }
-
-    fn queues(&self) -> u16 {
-        2
     }
 
     fn queue_size_max(&self) -> u16 {
@@ -116,32 +113,15 @@ impl QueueHandler for IommuHandler {
         let (Some(domains), Some(ring)) = (&self.domains, ring) else {
             return Ok(false);
         };
-        let mut worked = false;
-        for _ in 0..ring.size() {
-            let Some(head) = ring.pop(&mut self.chain)? else {
-                break;
-            };
-            worked = true;
-            let request = Request::parse(&mut self.chain, ring.memory())?;
+        ring.serve_each(&mut self.chain, |memory, chain| {
+            let request = Request::parse(chain, memory)?;
             let answer = request.carry_out(&mut lock(domains));
-            let writable = &self.chain.writable;
-            if (writable.length() as usize) < answer.len() {
+            if (chain.writable.length() as usize) < answer.len() {
                 return Err(StopReason::RequestStatus);
             }
-            let written = writable.fill(ring.memory(), &answer)?;
+            let written = chain.writable.fill(memory, &answer)?;
             counters.count(0);
-            ring.push(head, written)?;
-        }
-        Ok(worked)
-    }
-
-    /// Nothing is ever in flight: requests are done under the queue's lock.
-    fn drain(
-        &mut self,
-        _ring: Option<&mut Ring>,
-        _counters: &QueueCounters,
-        _range: Range<u64>,
-    ) -> Result<(), StopReason> {
-        Ok(())
+            Ok(written)
+        })
     }
 }
