@@ -100,24 +100,16 @@ impl Ledger<'_> {
         count: u64,
         order: u64,
     ) -> Result<Allocation, Error> {
-        let kind = match order {
-            0 => Kind::Frames,
-            _ if order == u64::from(BLOCK_ORDER) => Kind::Blocks,
+        const BLOCKS: u64 = BLOCK_ORDER as u64;
+        let (kind, unit, limit) = match order {
+            0 => (Kind::Frames, 1, BLOCK_FRAMES),
+            BLOCKS => (Kind::Blocks, BLOCK_FRAMES, self.tables.blocks.len() as u64),
             _ => return Err(Error::BadArgument),
-        };
-        let limit = if kind == Kind::Frames {
-            BLOCK_FRAMES
-        } else {
-            self.tables.blocks.len() as u64
         };
         if count == 0 || count > limit {
             return Err(Error::BadCount);
         }
-        let frames = if kind == Kind::Frames {
-            count
-        } else {
-            count.checked_mul(BLOCK_FRAMES).ok_or(Error::BadCount)?
-        };
+        let frames = count.checked_mul(unit).ok_or(Error::BadCount)?;
         if kind == Kind::Blocks && first != ANY_FRAME && !first.is_multiple_of(BLOCK_FRAMES) {
             return Err(Error::BadAddress);
         }
@@ -200,23 +192,14 @@ impl Ledger<'_> {
         let Allocation { kind, first, count } = allocation;
         let end = first.saturating_add(count);
         if kind == Kind::Blocks {
-            for block in self
-                .tables
-                .blocks
-                .get_mut(block_of(first)..block_of(end))
-                .unwrap_or_default()
-            {
-                *block = BlockEntry {
-                    owner: holder,
-                    state: BlockState::Whole as u8,
-                    ..BlockEntry::default()
-                };
-            }
-            self.tables.summary.free_blocks = self
-                .tables
-                .summary
-                .free_blocks
-                .saturating_sub(count >> BLOCK_ORDER);
+            let whole = BlockEntry {
+                owner: holder,
+                state: BlockState::Whole as u8,
+                ..BlockEntry::default()
+            };
+            self.write_blocks(first, end, whole);
+            let free = &mut self.tables.summary.free_blocks;
+            *free = free.saturating_sub(count >> BLOCK_ORDER);
             self.block_cursor = end >> BLOCK_ORDER;
         } else {
             for frame in first..end {
@@ -227,6 +210,12 @@ impl Ledger<'_> {
         if let Some(environment) = self.environment_mut(holder) {
             environment.frames = environment.frames.saturating_add(count as u32);
         }
+    }
+
+    /// Makes the entries of all blocks of these frames the same.
+    fn write_blocks(&mut self, first: u64, end: u64, entry: BlockEntry) {
+        let blocks = self.tables.blocks.get_mut(block_of(first)..block_of(end));
+        blocks.unwrap_or_default().fill(entry);
     }
 
     /// Writes the owner of one frame, splitting its block if that is free.
@@ -256,19 +245,9 @@ impl Ledger<'_> {
         let Allocation { kind, first, count } = allocation;
         let end = first.saturating_add(count);
         if kind == Kind::Blocks {
-            for block in self
-                .tables
-                .blocks
-                .get_mut(block_of(first)..block_of(end))
-                .unwrap_or_default()
-            {
-                *block = BlockEntry::default();
-            }
-            self.tables.summary.free_blocks = self
-                .tables
-                .summary
-                .free_blocks
-                .saturating_add(count >> BLOCK_ORDER);
+            self.write_blocks(first, end, BlockEntry::default());
+            let free = &mut self.tables.summary.free_blocks;
+            *free = free.saturating_add(count >> BLOCK_ORDER);
         } else {
             for frame in first..end {
                 self.give_back_frame(frame);
