@@ -1,7 +1,9 @@
-//! One virtio function: what follows from its registers being written.
+//! One virtio function: its configuration space, its BARs, and what lies in them.
 //!
 //! Locks are taken in this order: `registers`, then a queue server's, then leaves (translations, MSI-X). Serving threads
 //! take only the latter two, so a vCPU that holds `registers` may wait for them.
+
+mod common;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,21 +12,14 @@ use exo_abi::function::{
     COMMON_PAGE, DEVICE_PAGE, DOORBELL_STRIDE, FunctionRecord, ISR_PAGE, PCI_COMMAND_BUS_MASTER,
     PCI_COMMAND_MEMORY, QueueService, SERVICE_PAGE, STOP_REASONS, StopReason,
 };
-use exo_abi::virtio::common;
-use exo_abi::virtio::feature::{ACCESS_PLATFORM, INDIRECT, VERSION_1};
-use exo_abi::virtio::status::{DRIVER_OK, FEATURES_OK, NEEDS_RESET};
 
 use super::configuration::Configuration;
 use super::transport::Transport;
 use crate::devices::VirtioDevice;
 use crate::devices::endpoint::{DmaMemory, Endpoint};
-use crate::devices::ring::{FEATURE_EVENT_INDEX, Ring};
 use crate::devices::server::{EVERYTHING, QueueServer};
 use crate::devices::serving::{Served, Serving};
 use crate::devices::signals::Signals;
-
-/// What the transport and the rings offer, whatever the device.
-const FEATURES_COMMON: u64 = VERSION_1 | INDIRECT | FEATURE_EVENT_INDEX;
 
 /// One function on the bus.
 pub struct Function {
@@ -251,187 +246,6 @@ impl Function {
         let registers = self.lock();
         let queue = registers.transport.queues.get((offset / 4) as usize);
         queue.map_or(0, |queue| queue.service as u32)
-    }
-
-    /// What a driver must accept: the addresses that it gives are translated, and it has to know.
-    fn features_required(&self) -> u64 {
-        match self.memory.get_iommu_enabled() {
-            true => VERSION_1 | ACCESS_PLATFORM,
-            false => VERSION_1,
-        }
-    }
-
-    fn features(&self) -> u64 {
-        self.device.features() | FEATURES_COMMON | self.features_required()
-    }
-
-    /// The register at `offset`, read with its own width (section 4.1.3.1), or half of a 64-bit one.
-    fn read_common(&self, offset: u64, width: usize) -> Option<u64> {
-        let mut registers = self.lock();
-        let transport = &mut registers.transport;
-        let selected = transport.queue_select;
-        let queue = transport.queue().copied();
-        let half = |select| Some(u64::from(Transport::half(self.features(), select)));
-        match (offset, width) {
-            (common::DEVICE_FEATURE_SELECT, 4) => Some(transport.device_feature_select.into()),
-            (common::DEVICE_FEATURE, 4) => half(transport.device_feature_select),
-            (common::DRIVER_FEATURE_SELECT, 4) => Some(transport.driver_feature_select.into()),
-            (common::DRIVER_FEATURE, 4) => {
-                let select = transport.driver_feature_select;
-                Some(Transport::half(transport.driver_features, select).into())
-            }
-            (common::CONFIGURATION_VECTOR, 2) => Some(self.signals.configuration_vector().into()),
-            (common::QUEUES, 2) => Some(self.servers.len() as u64),
-            (common::STATUS, 1) => Some(self.signals.status().into()),
-            (common::CONFIGURATION_GENERATION, 1) => Some(self.device.generation().into()),
-            (common::QUEUE_SELECT, 2) => Some(selected.into()),
-            (common::QUEUE_SIZE, 2) => Some(queue?.setup.size.into()),
-            (common::QUEUE_VECTOR, 2) => Some(self.signals.queue_vector(selected).into()),
-            (common::QUEUE_ENABLE, 2) => Some(queue?.enabled.into()),
-            (common::QUEUE_NOTIFY_OFFSET, 2) => queue.map(|_| selected.into()),
-            (_, 4 | 8) if offset.is_multiple_of(width as u64) => {
-                let setup = queue?.setup;
-                let address = match offset & !7 {
-                    common::QUEUE_DESCRIPTORS => setup.descriptors,
-                    common::QUEUE_AVAILABLE => setup.available,
-                    common::QUEUE_USED => setup.used,
-                    _ => return None,
-                };
-                Some(address >> (8 * (offset & 7)))
-            }
-            _ => None,
-        }
-    }
-
-    fn write_common(&self, offset: u64, width: usize, value: u64) {
-        let mut registers = self.lock();
-        let transport = &mut registers.transport;
-        let selected = transport.queue_select;
-        match (offset, width) {
-            (common::DEVICE_FEATURE_SELECT, 4) => transport.device_feature_select = value as u32,
-            (common::DRIVER_FEATURE_SELECT, 4) => transport.driver_feature_select = value as u32,
-            (common::DRIVER_FEATURE, 4) if self.signals.status() & FEATURES_OK == 0 => {
-                transport.set_driver_features(value as u32);
-            }
-            (common::CONFIGURATION_VECTOR, 2) => {
-                let vector = self.check_vector(value as u16);
-                self.signals.set_configuration_vector(vector);
-            }
-            (common::STATUS, 1) => self.write_status(&mut registers, value as u8),
-            (common::QUEUE_SELECT, 2) => transport.queue_select = value as u16,
-            (common::QUEUE_SIZE, 2) => {
-                if let Some(queue) = transport.queue_in_setup() {
-                    queue.setup.size = value as u16;
-                }
-            }
-            (common::QUEUE_VECTOR, 2) => {
-                let vector = self.check_vector(value as u16);
-                self.signals.set_queue_vector(selected, vector);
-            }
-            (common::QUEUE_ENABLE, 2) if value == 1 => self.enable(&mut registers, selected),
-            (_, 4) if offset.is_multiple_of(4) => {
-                if let Some((address, upper)) = transport.queue_address(offset) {
-                    *address = match upper {
-                        false => *address >> 32 << 32 | value,
-                        true => *address & 0xffff_ffff | value << 32,
-                    };
-                }
-            }
-            (_, 8) if offset.is_multiple_of(8) => {
-                if let Some((address, _)) = transport.queue_address(offset) {
-                    *address = value;
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A vector that is not there reads back as none (section 4.1.5.1.2.1).
-    fn check_vector(&self, vector: u16) -> u16 {
-        if u32::from(vector) < self.record.vectors {
-            vector
-        } else {
-            exo_abi::virtio::NO_VECTOR
-        }
-    }
-
-    fn write_status(&self, registers: &mut Registers, value: u8) {
-        if value == 0 {
-            self.reset_locked(registers);
-            return;
-        }
-        let old = self.signals.status();
-        // A driver must not clear bits; NEEDS_RESET is the device's.
-        let mut new = value & !NEEDS_RESET & !old;
-        let accepted = registers.transport.driver_features;
-        let required = self.features_required();
-        let negotiable = accepted & !self.features() == 0 && accepted & required == required;
-        if new & FEATURES_OK != 0 && !negotiable {
-            new &= !FEATURES_OK;
-        }
-        if (old | new) & FEATURES_OK == 0 {
-            new &= !DRIVER_OK;
-        }
-        self.signals.raise_status(new);
-        if new & DRIVER_OK != 0 {
-            for queue in 0..registers.transport.queues.len() {
-                self.start(registers, queue as u16);
-            }
-        }
-    }
-
-    fn enable(&self, registers: &mut Registers, queue: u16) {
-        if self.signals.status() & FEATURES_OK == 0 {
-            return;
-        }
-        let Some(selected) = registers.transport.queue_in_setup() else {
-            return;
-        };
-        if let Err(reason) = selected.setup.check_size(self.device.queue_size_max()) {
-            self.signals.stop(queue, reason);
-            return;
-        }
-        selected.enabled = true;
-        if self.signals.status() & DRIVER_OK != 0 {
-            self.start(registers, queue);
-        }
-    }
-
-    /// Starts a queue that is enabled and does not run yet.
-    fn start(&self, registers: &mut Registers, queue: u16) {
-        let index = usize::from(queue);
-        let features = registers.transport.driver_features;
-        let (Some(settings), Some(served), Some(server)) = (
-            registers.transport.queues.get(index),
-            registers.served.get_mut(index),
-            self.servers.get(index),
-        ) else {
-            return;
-        };
-        if !settings.enabled || served.is_some() {
-            return;
-        }
-        let ring = match Ring::new(settings.setup, features, self.memory.clone()) {
-            Ok(ring) => ring,
-            Err(reason) => return self.signals.stop(queue, reason),
-        };
-        let handler = match self.device.handler(queue, settings.service, ring.size()) {
-            Ok(handler) => handler,
-            Err(_) => return self.signals.stop(queue, StopReason::Host),
-        };
-        let polled = settings.service == QueueService::Polled;
-        let events = server.start(ring, handler, polled);
-        if self.device.is_synchronous() {
-            *served = Some(Served::Synchronously);
-            return;
-        }
-        match self.serving.add(server, settings.service, events) {
-            Ok(how) => *served = Some(how),
-            Err(_) => {
-                server.end();
-                self.signals.stop(queue, StopReason::Host);
-            }
-        }
     }
 
     /// Resets the device; returns when nothing of it is in flight.
