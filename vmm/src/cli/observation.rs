@@ -77,7 +77,7 @@ impl Run<'_> {
             end: end_name(&self.outcome.end),
             failure: match &self.outcome.end {
                 End::Failed { what, registers } => Some(format!("{what}\n{registers}")),
-                _ => None,
+                End::Asked(_) | End::AskedStrangely(_) => None,
             },
             environments: environments
                 .map(|(index, one)| {

@@ -117,7 +117,9 @@ fn status(end: &End, environments: &[Environment]) -> u8 {
                 Some(State::Exited) => u8::try_from(one.entry.exit_status)
                     .unwrap_or(u8::MAX)
                     .min(exit_status::PROGRAM_MAX),
-                _ => exit_status::ABORTED,
+                Some(State::Absent | State::Runnable | State::Waiting | State::Aborted) | None => {
+                    exit_status::ABORTED
+                }
             })
             .find(|&status| status != 0)
             .unwrap_or(0),

@@ -84,12 +84,12 @@ impl DeviceSpecification {
                 };
                 let block = Block::new(disk.clone(), extent, queues as u16, memory.clone());
                 let block = block.ok_or_else(|| {
-                Error::BadInput(format!(
-                    "function {name} shows {sectors} sectors from {first}, but disk {} has only {}; give it a larger disk, or the function a smaller extent",
-                    disk.name(),
-                    disk.sectors()
-                ))
-            })?;
+                    Error::BadInput(format!(
+                        "function {name} shows {sectors} sectors from {first}, but disk {} has only {}; give it a larger disk, or the function a smaller extent",
+                        disk.name(),
+                        disk.sectors()
+                    ))
+                })?;
                 Ok(Arc::new(block))
             }
             Self::Console => console(Box::new(io::stdin()), Box::new(io::stdout())),
