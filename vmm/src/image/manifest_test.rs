@@ -1,5 +1,8 @@
 //! Manifests that are right, and every way in which one can be wrong.
 
+use exo_abi::environment::ENVIRONMENTS_MAX;
+use exo_abi::function::FUNCTIONS_MAX;
+
 use super::*;
 
 const HASH: &str = r#"

@@ -14,17 +14,10 @@ use exo_abi::layout::MEMORY_MAX;
 
 use super::bundle::{Bundle, Piece, Source};
 use super::executable::Executable;
-use super::manifest::{Environment, Manifest, check_arguments};
+use super::manifest::{
+    CAPABILITIES, DMA_MAPPINGS, Environment, Manifest, SPARE_FRAMES, TABLES, check_arguments,
+};
 use crate::error::Error;
-
-/// Frames that a program may have beyond what it starts with, where the manifest does not say.
-const SPARE_FRAMES: u64 = 1024;
-/// Page-table frames of an environment, where the manifest does not say.
-const TABLES: u32 = 64;
-/// Capabilities of an environment, where the manifest does not say.
-const CAPABILITIES: u32 = 32;
-/// DMA mappings of an environment, where the manifest does not say.
-const DMA_MAPPINGS: u32 = 16;
 
 /// What a bundle is made from, beside the manifest.
 pub struct Choices<'a> {
@@ -151,29 +144,11 @@ impl<'a> Planner<'a> {
             &environment.arguments
         };
         if !arguments.is_empty() {
-            check_arguments(arguments)
-                .map_err(|what| Error::Usage(format!("{what}; give less")))?;
             // One page of distance, so that a program that runs over its end faults.
-            let address = end + PAGE_SIZE;
-            let mut bytes = Vec::new();
-            for argument in arguments {
-                bytes.extend_from_slice(argument.as_bytes());
-                bytes.push(0);
-            }
-            let segment = self.segment(
-                &program,
-                address,
-                pages_for(bytes.len() as u64),
-                Rights::READ,
-            )?;
-            let slot = slots.next().ok_or_else(|| too_many_segments(&program))?;
-            *slot = segment;
-            self.pieces.push(Piece {
-                offset: u64::from(segment.first_page) * PAGE_SIZE,
-                source: Source::Bytes(bytes),
-            });
-            record.arguments = address;
+            record.arguments = end + PAGE_SIZE;
             record.argument_count = arguments.len() as u32;
+            *slots.next().ok_or_else(|| too_many_segments(&program))? =
+                self.arguments(&program, record.arguments, arguments)?;
         }
         record.pages = self.page_number(&program)? - record.first_page;
         if self.choices.functions {
@@ -188,6 +163,32 @@ impl<'a> Planner<'a> {
         }
         self.check_quotas(environment, &mut record)?;
         Ok(record)
+    }
+
+    /// The pages with the arguments, to be mapped at `address`.
+    fn arguments(
+        &mut self,
+        program: &Executable,
+        address: u64,
+        arguments: &[String],
+    ) -> Result<Segment, Error> {
+        check_arguments(arguments).map_err(|what| Error::Usage(format!("{what}; give less")))?;
+        let mut bytes = Vec::new();
+        for argument in arguments {
+            bytes.extend_from_slice(argument.as_bytes());
+            bytes.push(0);
+        }
+        let segment = self.segment(
+            program,
+            address,
+            pages_for(bytes.len() as u64),
+            Rights::READ,
+        )?;
+        self.pieces.push(Piece {
+            offset: u64::from(segment.first_page) * PAGE_SIZE,
+            source: Source::Bytes(bytes),
+        });
+        Ok(segment)
     }
 
     /// Sets the frame quota, and refuses quotas that the environment exceeds before it starts.
@@ -253,17 +254,13 @@ impl<'a> Planner<'a> {
                     load.address
                 )));
             }
-            let rights = Rights::READ
-                .union(if load.write {
-                    Rights::WRITE
-                } else {
-                    Rights::NONE
-                })
-                .union(if load.execute {
-                    Rights::EXECUTE
-                } else {
-                    Rights::NONE
-                });
+            let mut rights = Rights::READ;
+            if load.write {
+                rights = rights.union(Rights::WRITE);
+            }
+            if load.execute {
+                rights = rights.union(Rights::EXECUTE);
+            }
             let segment = self.segment(program, start, pages_for(load_end - start), rights)?;
             *slots.next().ok_or_else(|| too_many_segments(program))? = segment;
             if load.file_size != 0 {
