@@ -135,8 +135,23 @@ const ERROR_CODE_VECTORS: u32 = {
     mask
 };
 
-/// The exception stack's top: SS, RSP, RFLAGS, CS, RIP, then error code or nothing, then CR2 of a page fault lie below it.
-const FRAME_TOP: u64 = ENVIRONMENT_PAGE + EXCEPTION_STACK_TOP;
+/// What an exception leaves at the top of the exception stack (Intel SDM volume 3, section 6.14.2). The kernel adds the address
+/// of a page fault. Words that an exception does not have are not written.
+#[repr(C)]
+struct Frame {
+    address: u64,
+    error_code: u64,
+    rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+    ss: u64,
+}
+
+/// Where it lies.
+const FRAME: u64 = ENVIRONMENT_PAGE + EXCEPTION_STACK_TOP - size_of::<Frame>() as u64;
+/// Bytes below the stack pointer that code may use without moving it (System V ABI for x86-64, section 3.2.2).
+const RED_ZONE: u64 = 128;
 
 // Entered from the kernel at entry + 16 * vector: rsp = top of the upcall stack, credit taken, rest as interrupted.
 // Leaves by restoring everything and a jump: the red zone of what was interrupted is never written.
@@ -158,14 +173,14 @@ global_asm!(
     "push rcx",                           // top - 16
     "push rdx",                           // top - 24: these three cells are free again once copied below
     "movzx eax, al",
-    "movabs rcx, {top}",
-    "mov rcx, [rcx - 16]",                // interrupted rsp
+    "movabs rcx, {frame}",
+    "mov rcx, [rcx + {frame_rsp}]",       // interrupted
     "lea rdx, [rsp + 24 - {stack_size}]",
     "cmp rcx, rdx",
     "jbe 2f",                             // below the upcall stack
     "lea rdx, [rsp + 24]",
     "cmp rcx, rdx",
-    "lea rdx, [rcx - 128]",               // keep a red zone of the handler that was interrupted
+    "lea rdx, [rcx - {red_zone}]",        // keep a red zone of the handler that was interrupted
     "jbe 3f",
     "2:",
     "mov rdx, rsp",
@@ -192,22 +207,22 @@ global_asm!(
     "mov [rdx + {rax}], rbx",
     "mov [rdx + {vector}], rax",
     "mov [rdx + {rsp}], rcx",
-    "movabs rcx, {top}",
-    "mov rbx, [rcx - 24]",
+    "movabs rcx, {frame}",
+    "mov rbx, [rcx + {frame_rflags}]",
     "mov [rdx + {rflags}], rbx",
-    "mov rbx, [rcx - 40]",
+    "mov rbx, [rcx + {frame_rip}]",
     "mov [rdx + {rip}], rbx",
     "xor ebx, ebx",
     "mov esi, {error_code_vectors}",
     "bt esi, eax",
     "jnc 4f",
-    "mov rbx, [rcx - 48]",
+    "mov rbx, [rcx + {frame_error_code}]",
     "4:",
     "mov [rdx + {error_code}], rbx",
     "xor ebx, ebx",
     "cmp eax, {page_fault}",
     "jne 5f",
-    "mov rbx, [rcx - 56]",
+    "mov rbx, [rcx + {frame_address}]",
     "5:",
     "mov [rdx + {address}], rbx",
     "mov rsp, rdx",
@@ -252,7 +267,13 @@ global_asm!(
     ".popsection",
     slots = const UPCALL_SLOTS,
     stride = const UPCALL_ENTRY_STRIDE,
-    top = const FRAME_TOP,
+    frame = const FRAME,
+    frame_address = const offset_of!(Frame, address),
+    frame_error_code = const offset_of!(Frame, error_code),
+    frame_rip = const offset_of!(Frame, rip),
+    frame_rflags = const offset_of!(Frame, rflags),
+    frame_rsp = const offset_of!(Frame, rsp),
+    red_zone = const RED_ZONE,
     stack_size = const UPCALL_STACK_SIZE,
     size = const size_of::<Fault>(),
     error_code_vectors = const ERROR_CODE_VECTORS,
