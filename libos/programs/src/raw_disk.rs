@@ -226,8 +226,21 @@ impl RawDisk {
         self.await_reaction(before)
     }
 
+    /// Offers as many reads as the queue has descriptors for, all into the same data, and does not wait.
+    pub fn offer_reads(&mut self) {
+        let chain = self.request(block::IN, 0);
+        let heads = (0..=SIZE - chain.len() as u16).step_by(chain.len());
+        for head in heads.clone() {
+            for (index, mut descriptor) in chain.into_iter().enumerate() {
+                descriptor.next += head;
+                self.write(head + index as u16, descriptor);
+            }
+        }
+        self.offer_all(heads);
+    }
+
     /// Offers the chains that start at these descriptors, and does not wait.
-    pub fn offer_all(&mut self, heads: impl IntoIterator<Item = u16>) {
+    fn offer_all(&mut self, heads: impl IntoIterator<Item = u16>) {
         for head in heads {
             let slot = u64::from(self.offered % SIZE);
             self.memory

@@ -2,10 +2,9 @@
 #![no_std]
 #![no_main]
 
-use exo_drivers::virtio::block::IN;
 use exo_programs::Verdict;
 use exo_programs::attack::expect_equal;
-use exo_programs::raw_disk::{DATA, DATA_SIZE, RawDisk, SIZE};
+use exo_programs::raw_disk::{DATA, DATA_SIZE, RawDisk};
 use exo_programs::victim::Victim;
 use exo_rt::processor;
 
@@ -23,15 +22,7 @@ fn main() -> Verdict {
 
 fn attack(disk: &mut RawDisk) -> Verdict {
     for _ in 0..ROUNDS {
-        // As many requests as descriptors allow, all into the same data.
-        let chain = disk.request(IN, 0);
-        for base in (0..SIZE - 2).step_by(3) {
-            for (index, mut descriptor) in chain.into_iter().enumerate() {
-                descriptor.next += base;
-                disk.write(base + index as u16, descriptor);
-            }
-        }
-        disk.offer_all((0..SIZE - 2).step_by(3));
+        disk.offer_reads();
         disk.transport.reset();
         let used = disk.used();
         for offset in (0..DATA_SIZE).step_by(8) {

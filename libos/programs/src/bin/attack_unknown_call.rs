@@ -19,7 +19,7 @@ fn main() -> Verdict {
     Victim::await_ready();
     let vector = match tables::gate() {
         Some(Gate::Breakpoint) => Vector::Breakpoint,
-        _ => Vector::Syscall,
+        Some(Gate::Syscall) | None => Vector::Syscall,
     };
     let base = u64::from(CALL_BASE);
     let numbers = [
