@@ -33,6 +33,12 @@ impl Features {
     pub const CLEAR_AVX: u64 = 1 << 4;
     /// The same for the registers that AVX-512 adds.
     pub const CLEAR_AVX512: u64 = 1 << 5;
+    /// Ring 0 can be kept from executing pages of ring 3 (SMEP).
+    pub const SMEP: u64 = 1 << 6;
+    /// Ring 0 can be kept from reading and writing pages of ring 3 (SMAP).
+    pub const SMAP: u64 = 1 << 7;
+    /// Ring 3 can be kept from reading where descriptor tables lie (UMIP).
+    pub const UMIP: u64 = 1 << 8;
 }
 
 /// First in the bundle.

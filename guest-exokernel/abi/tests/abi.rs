@@ -76,6 +76,9 @@ fn describe() -> String {
         ("IOMMU", Features::IOMMU),
         ("CLEAR_AVX", Features::CLEAR_AVX),
         ("CLEAR_AVX512", Features::CLEAR_AVX512),
+        ("SMEP", Features::SMEP),
+        ("SMAP", Features::SMAP),
+        ("UMIP", Features::UMIP),
     ] {
         writeln!(out, "feature {name} {bit:#x}").unwrap();
     }

@@ -120,8 +120,17 @@ impl Hypervisor {
             if entry.function == 1 && entry.ecx & X2APIC != 0 {
                 features |= Features::X2APIC;
             }
-            if entry.function == 7 && entry.index == 0 && entry.ebx & FSGSBASE != 0 {
-                features |= Features::FSGSBASE;
+            if entry.function == 7 && entry.index == 0 {
+                for (register, bit, feature) in [
+                    (entry.ebx, FSGSBASE, Features::FSGSBASE),
+                    (entry.ebx, SMEP, Features::SMEP),
+                    (entry.ebx, SMAP, Features::SMAP),
+                    (entry.ecx, UMIP, Features::UMIP),
+                ] {
+                    if register & bit != 0 {
+                        features |= feature;
+                    }
+                }
             }
         }
         features
@@ -155,3 +164,9 @@ const X2APIC: u32 = 1 << 21;
 const HYPERVISOR_PRESENT: u32 = 1 << 31;
 /// CPUID leaf 7, EBX: `wrfsbase` and its like.
 const FSGSBASE: u32 = 1 << 0;
+/// CPUID leaf 7, EBX: supervisor-mode execution prevention.
+const SMEP: u32 = 1 << 7;
+/// CPUID leaf 7, EBX: supervisor-mode access prevention.
+const SMAP: u32 = 1 << 20;
+/// CPUID leaf 7, ECX: user-mode instruction prevention.
+const UMIP: u32 = 1 << 2;

@@ -157,9 +157,7 @@ fn start_vcpu(index: usize, features: u64) {
     if features & Features::X2APIC != 0 {
         registers::start_apic();
     }
-    if features & Features::FSGSBASE != 0 {
-        registers::allow_segment_bases();
-    }
+    registers::set_control_features(features);
 }
 
 /// Called by boot.S on every vCPU but the first.

@@ -2,6 +2,8 @@
 
 use core::arch::asm;
 
+use exo_abi::bundle::Features;
+
 /// IA32_APIC_BASE, with the x2APIC enable bit (Intel SDM volume 3, section 11.12.1).
 pub const APIC_BASE: u32 = 0x1b;
 /// Bit of [`APIC_BASE`].
@@ -25,7 +27,10 @@ const KERNEL_GS_BASE: u32 = 0xc000_0102;
 const STAR_SEGMENTS: u64 = 0x18 << 48 | 0x08 << 32;
 /// Flags that SYSCALL clears: TF, IF, DF, IOPL, NT, AC.
 const SYSCALL_FLAGS: u64 = 1 << 8 | 1 << 9 | 1 << 10 | 3 << 12 | 1 << 14 | 1 << 18;
+const CR4_UMIP: u64 = 1 << 11;
 const CR4_FSGSBASE: u64 = 1 << 16;
+const CR4_SMEP: u64 = 1 << 20;
+const CR4_SMAP: u64 = 1 << 21;
 
 fn write_msr(register: u32, value: u64) {
     // SAFETY: every caller is in this file, writes a register that the vCPU has, and a value that keeps the kernel's invariants.
@@ -56,11 +61,20 @@ pub fn set_syscall_entry(entry: u64) {
     write_msr(LSTAR, entry);
 }
 
-/// Lets ring 3 use `wrfsbase` and its like.
-pub fn allow_segment_bases() {
-    // SAFETY: the bit only adds instructions, and the features say that the vCPU has them.
+/// Turns on what of CR4 the machine's features allow (Intel SDM volume 3, section 2.5). The kernel executes, reads and writes no page
+/// of ring 3, so that nothing has to be let through.
+pub fn set_control_features(features: u64) {
+    let bit = |feature: u64, bit: u64| if features & feature != 0 { bit } else { 0 };
+    let bits = bit(Features::FSGSBASE, CR4_FSGSBASE)
+        | bit(Features::SMEP, CR4_SMEP)
+        | bit(Features::SMAP, CR4_SMAP)
+        | bit(Features::UMIP, CR4_UMIP);
+    if bits == 0 {
+        return;
+    }
+    // SAFETY: the features say that the vCPU has these bits, and no code of the kernel needs what they forbid.
     unsafe {
-        asm!("mov {0}, cr4", "or {0}, {1}", "mov cr4, {0}", out(reg) _, const CR4_FSGSBASE, options(nostack));
+        asm!("mov {0}, cr4", "or {0}, {1}", "mov cr4, {0}", out(reg) _, in(reg) bits, options(nostack));
     }
 }
 
