@@ -66,6 +66,29 @@ fn a_read_only_disk_is_read_and_left_alone() {
     assert_eq!(disk.sha256(), before);
 }
 
+/// A program that is being executed can be opened for reading only, whoever asks.
+#[test]
+fn a_file_that_nobody_may_write_is_read_without_being_asked_for_readonly() {
+    require_kvm!();
+    let disk = Disk::with_size(4096);
+    let busy = disk.path().with_extension("busy");
+    std::fs::copy("/bin/sleep", &busy).unwrap();
+    let padded = std::fs::metadata(&busy)
+        .unwrap()
+        .len()
+        .next_multiple_of(512);
+    let file = std::fs::OpenOptions::new().write(true).open(&busy).unwrap();
+    file.set_len(padded).unwrap();
+    drop(file);
+    let mut sleeper = std::process::Command::new(&busy).arg("60").spawn().unwrap();
+    let outcome = Machine::new("hash").disk(&busy).run();
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
+    let expected = disk::sha256(&std::fs::read(&busy).unwrap());
+    std::fs::remove_file(&busy).unwrap();
+    assert_eq!(printed_digest(&outcome.expect_status(0)), expected);
+}
+
 #[test]
 fn without_a_disk_the_documented_pattern_is_read() {
     require_kvm!();

@@ -173,14 +173,13 @@ fn complaint(environment: &Environment) -> Option<String> {
 
 /// Opens the disks that the image uses; those that were not given are in memory.
 fn open_disks(options: &RunOptions, manifest: &Manifest) -> Result<Vec<Arc<Disk>>, Error> {
-    let blocks = manifest
-        .functions
-        .iter()
-        .filter(|function| function.device == Device::Block);
-    let wanted = blocks
-        .map(|function| function.disk.unwrap_or(0) as usize + 1)
-        .max()
-        .unwrap_or(0);
+    let blocks = || {
+        let functions = manifest.functions.iter();
+        functions
+            .filter(|function| function.device == Device::Block)
+            .map(|function| (function.disk.unwrap_or(0) as usize, function.readonly))
+    };
+    let wanted = blocks().map(|(disk, _)| disk + 1).max().unwrap_or(0);
     // Most likely another image was meant.
     if options.disks.len() > wanted {
         return Err(Error::Usage(format!(
@@ -191,7 +190,11 @@ fn open_disks(options: &RunOptions, manifest: &Manifest) -> Result<Vec<Arc<Disk>
     }
     (0..wanted)
         .map(|index| match options.disks.get(index) {
-            Some(given) => Disk::open(&given.path, given.readonly),
+            Some(given) => {
+                // What nobody can write need not be writable for us.
+                let written = blocks().any(|(disk, readonly)| disk == index && !readonly);
+                Disk::open(&given.path, given.readonly || !written)
+            }
             None => Disk::in_memory(MEMORY_DISK_SECTORS),
         })
         .map(|disk| disk.map(Arc::new))
