@@ -70,6 +70,18 @@ pub fn map(size: u64) -> Result<GuestMemory, Error> {
     GuestMemory::from_ranges(&wanted).map_err(|_| too_much(size))
 }
 
+/// Keeps the first `bytes` bytes of memory in small pages: boot touches a few of them here and there, and the host would clear
+/// 2 MiB for each. Memory that is granted may have huge pages. It is advice, so a host that does not take it is no error.
+pub fn decline_huge_pages(memory: &GuestMemory, bytes: u64) {
+    let length = usize::try_from(bytes).unwrap_or(0);
+    let Ok(slice) = memory.get_slice(GuestAddress(0), length) else {
+        return;
+    };
+    let start = slice.ptr_guard_mut().as_ptr();
+    // SAFETY: 1. the range is inside one mapping of ours, as `get_slice` has checked; 2. the advice changes no contents.
+    unsafe { libc::madvise(start.cast(), length, libc::MADV_NOHUGEPAGE) };
+}
+
 fn too_much(size: u64) -> Error {
     Error::System(format!(
         "the host cannot map {} MiB for the guest; ask for less with --memory",

@@ -114,6 +114,7 @@ impl Machine {
         let map = MemoryMap::new(parts.kernel, &parts.bundle, parts.memory)?;
         let kvm = hypervisor::open()?;
         let memory = Arc::new(memory::map(map.memory)?);
+        memory::decline_huge_pages(&memory, map.bundle + parts.bundle.bytes());
         let hypervisor = Hypervisor::new(&kvm, &memory)?;
         let mut vcpus = Vec::new();
         for index in 0..parts.vcpus {
