@@ -1,7 +1,8 @@
-//! Path lengths of the kernel: the README's table, on every run the same.
+//! Path lengths of the kernel: the README's table, on every run the same, and the same among many environments.
 
+use exo_tests::crowd::crowd;
 use exo_tests::path_length::{PATHS, committed_table, measure, table};
-use exo_tests::{host, perf};
+use exo_tests::{Guest, host, perf};
 
 #[test]
 fn path_lengths_equal_the_committed_table() {
@@ -26,4 +27,42 @@ fn path_lengths_are_the_same_on_every_run() {
     for path in PATHS.iter().filter(|path| path.goal.is_some()) {
         assert_eq!(measure(path), measure(path), "{}", path.name);
     }
+}
+
+/// Ring-0 instructions of a whole run of a crowd.
+fn instructions(environments: u64, program: &str, argument: u64) -> u64 {
+    let guest = Guest::copy(&[program]);
+    let (outcome, count) = perf::count(&crowd(&guest, environments, 1, program, argument));
+    outcome.expect_status(0);
+    count
+}
+
+#[test]
+fn a_yield_takes_as_many_instructions_among_a_hundred_as_among_two() {
+    if let Some(reason) = perf::missing() {
+        host::skip(&reason);
+        return;
+    }
+    let yields_of_all = |environments, yields| instructions(environments, "yield-many", yields);
+    let of_one = |environments| {
+        let more = yields_of_all(environments, 12) - yields_of_all(environments, 10);
+        assert!(more.is_multiple_of(environments * 2), "{more} in all");
+        more / (environments * 2)
+    };
+    assert_eq!(of_one(100), of_one(2));
+}
+
+#[test]
+fn an_environment_more_takes_no_more_instructions_among_many() {
+    if let Some(reason) = perf::missing() {
+        host::skip(&reason);
+        return;
+    }
+    let [few, more, many] = [10, 60, 110].map(|environments| instructions(environments, "exit", 0));
+    let (first, second) = (more - few, many - more);
+    // Page tables and blocks are taken now for one environment, now for the next.
+    assert!(
+        second.abs_diff(first) < first / 100,
+        "the first 50 took {first}, the next {second}"
+    );
 }
