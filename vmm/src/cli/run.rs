@@ -102,6 +102,11 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
         };
         write_report(options, &run.report(&machine))?;
     }
+    if let Err(error) = &outcome.output {
+        return Err(Error::System(format!(
+            "standard output: {error}; some of what the programs wrote is lost: write to where there is room"
+        )));
+    }
     // The operating system closes everything at once when the process ends, and faster than we can one by one.
     std::mem::forget((machine, devices));
     Ok(status)

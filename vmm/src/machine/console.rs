@@ -55,6 +55,8 @@ struct State {
     writer: Option<u32>,
     /// What other vCPUs have written since it began.
     waiting: BTreeMap<u32, Vec<u8>>,
+    /// Why output was lost, the first time.
+    lost: Option<io::Error>,
 }
 
 impl Console {
@@ -67,6 +69,7 @@ impl Console {
                 output,
                 writer: None,
                 waiting: BTreeMap::new(),
+                lost: None,
             }),
         }
     }
@@ -104,13 +107,14 @@ impl Console {
         }
     }
 
-    /// Writes what still waits, at the end of the machine.
-    pub fn finish(&self) {
+    /// Writes what still waits, at the end of the machine; says why output was lost, if some was.
+    pub fn finish(&self) -> Result<(), io::Error> {
         let mut state = self.lock();
         while !state.waiting.is_empty() {
             state.writer = None;
             state.print_waiting();
         }
+        state.lost.take().map_or(Ok(()), Err)
     }
 }
 
@@ -125,11 +129,13 @@ impl State {
     }
 
     fn print(&mut self, vcpu: u32, bytes: &[u8]) {
-        // A reader that has gone away loses output; the programs carry on, as with a terminal unplugged.
-        let _ = self
-            .output
-            .write_all(bytes)
-            .and_then(|()| self.output.flush());
+        // The programs carry on, as with a terminal unplugged. A reader that has gone away wants no more; all else is told at the end.
+        let written = self.output.write_all(bytes);
+        if let Err(error) = written.and_then(|()| self.output.flush())
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            self.lost.get_or_insert(error);
+        }
         self.writer = (bytes.last() != Some(&b'\n')).then_some(vcpu);
     }
 }
@@ -187,8 +193,29 @@ mod tests {
         console.write(0, 0, b"again");
         console.write(1, 0, b"last");
         console.write(2, 0, b"words");
-        console.finish();
+        console.finish().unwrap();
         assert_eq!(written(), "againlastwords");
+    }
+
+    #[test]
+    fn lost_output_is_told_at_the_end_unless_nobody_reads() {
+        struct Failing(io::ErrorKind);
+        impl Write for Failing {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(self.0.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let end_of = |kind| {
+            let console = Console::new(Box::new(Failing(kind)));
+            console.write(0, 0, b"line\n");
+            console.finish().map_err(|error| error.kind())
+        };
+        let full = io::ErrorKind::StorageFull;
+        assert_eq!(end_of(full), Err(full));
+        assert_eq!(end_of(io::ErrorKind::BrokenPipe), Ok(()));
     }
 
     #[test]

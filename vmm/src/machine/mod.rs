@@ -103,6 +103,8 @@ pub struct Outcome {
     pub started: Instant,
     /// When this was known.
     pub ended: Instant,
+    /// Why output of the programs was lost, if some was.
+    pub output: Result<(), std::io::Error>,
 }
 
 impl Machine {
@@ -209,12 +211,13 @@ impl Machine {
             self.threads.push(thread);
         }
         let (end, clock) = self.surroundings.ending.wait();
-        self.surroundings.ports.finish();
+        let output = self.surroundings.ports.finish();
         Ok(Outcome {
             end,
             clock,
             started,
             ended: Instant::now(),
+            output,
         })
     }
 

@@ -65,9 +65,9 @@ impl Ports {
         }
     }
 
-    /// Nobody writes any more.
-    pub fn finish(&self) {
-        self.console.finish();
+    /// Nobody writes any more. Says why output was lost, if some was.
+    pub fn finish(&self) -> Result<(), std::io::Error> {
+        self.console.finish()
     }
 
     /// Runs the command in frame `frame`; one that is no memory is ignored, since there is nowhere to answer.
