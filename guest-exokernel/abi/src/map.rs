@@ -5,7 +5,8 @@ pub const MAP_BATCH: usize = 112;
 /// Most pages that one call may touch over all its entries: the kernel is not preemptible.
 pub const MAP_PAGES_MAX: u64 = 512;
 
-/// A run of pages. Each entry is done whole or not at all; the first refused entry ends the batch.
+/// A run of pages inside one page table: it does not cross a multiple of 2 MiB. Each entry is done whole or not at all; the first
+/// refused entry ends the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(C)]
 pub struct MapEntry {
