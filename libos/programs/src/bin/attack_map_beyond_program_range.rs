@@ -1,11 +1,14 @@
-//! Maps, protects and unmaps what is not the libOS's to map: page zero, unaligned, non-canonical, the kernel's half.
+//! Maps, protects and unmaps what is not the libOS's to map: page zero, unaligned, non-canonical, the kernel's half, runs that
+//! leave their page table.
 #![no_std]
 #![no_main]
 
 use exo_programs::Verdict;
 use exo_programs::attack::{PLAYGROUND, expect_bad_address};
 use exo_programs::victim::Victim;
-use exo_rt::abi::address::{KERNEL_BASE, KERNEL_DEVICES, PAGE_SIZE, PROGRAM_BASE, PROGRAM_END};
+use exo_rt::abi::address::{
+    BLOCK_FRAMES, BLOCK_SIZE, KERNEL_BASE, KERNEL_DEVICES, PAGE_SIZE, PROGRAM_BASE, PROGRAM_END,
+};
 
 exo_rt::program!(main);
 
@@ -16,6 +19,8 @@ fn main() -> Verdict {
         (PROGRAM_BASE - PAGE_SIZE, 2),
         (PLAYGROUND + 1, 1), // unaligned
         (PLAYGROUND + PAGE_SIZE / 2, 1),
+        (PLAYGROUND + BLOCK_SIZE - PAGE_SIZE, 2), // out of its page table
+        (PLAYGROUND + PAGE_SIZE, BLOCK_FRAMES as u32),
         (PROGRAM_END, 1),
         (PROGRAM_END - PAGE_SIZE, 2), // across the end
         (0x0000_8000_0000_0000, 1),   // non-canonical

@@ -47,13 +47,13 @@ enter_kernel:
     incl %esp
     shll ${area_shift}, %esp
     movslq %esp, %rsp
-    addq ${vcpu_areas}, %rsp                      // top of the kernel stack of this vCPU
+    addq ${vcpu_areas}, %rsp                    // top of the kernel stack of this vCPU
     movl %ebx, %edi
     testl %esi, %esi
     jnz 1f
-    call {boot_machine}                           // does not return
+    call {boot_machine}                         // does not return
 1:  movl %esi, %edi
-    call {join_machine}                           // does not return
+    call {join_machine}                         // does not return
 
 // Copied to low memory, where another vCPU starts in real mode (Intel SDM volume 3, section 9.4.4). Entered with: cs = page of the
 // copy << 8, ip = 0.

@@ -79,7 +79,7 @@ reflect:
     pushq %r10
     pushq %r11                                  // with the five words of the frame, rsp is a multiple of 16
     cld
-    call {reflect_upcall}                         // rewrites the five words at the top of the stack
+    call {reflect_upcall}                       // rewrites the five words at the top of the stack
     popq %r11
     popq %r10
     popq %r9
