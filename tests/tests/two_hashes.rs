@@ -40,3 +40,30 @@ fn disks_are_not_mixed_up_when_they_are_swapped() {
     both_digests_are_right(512, 1 << 20, 2);
     both_digests_are_right(1 << 20, 512, 2);
 }
+
+#[test]
+fn exits_are_counted_for_who_ran() {
+    require_kvm!();
+    let disk = Disk::with_size(4096);
+    let outcome = Machine::new("two-hashes")
+        .vcpus(1)
+        .disk(disk.path())
+        .disk(disk.path())
+        .run()
+        .expect_status(0);
+    let report = outcome.report();
+    let exits_of = |name: &str, kind: &str| {
+        let exits = &report.environment(name)["counters"]["vm_exits"];
+        exits[kind].as_u64().expect("the report counts exits")
+    };
+    // Each sets a queue up by device registers, and prints a digest.
+    for name in ["first", "second"] {
+        assert!(exits_of(name, "memory") > 10, "{}", outcome.describe());
+        assert!(exits_of(name, "port") > 0, "{}", outcome.describe());
+    }
+    let sum: u64 = ["first", "second"]
+        .iter()
+        .flat_map(|name| ["memory", "port", "other"].map(|kind| exits_of(name, kind)))
+        .sum();
+    assert_eq!(sum, report.exits(), "nobody else ran");
+}

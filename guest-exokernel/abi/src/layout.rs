@@ -4,8 +4,9 @@
 //! pool; then, from the next block boundary, the exported tables; then what can be granted.
 
 use crate::address::{BLOCK_SIZE, DEVICE_HOLE, DEVICE_HOLE_END, PAGE_SIZE, align_up};
+use crate::bundle::VCPUS_MAX;
 use crate::capability::CapabilityEntry;
-use crate::environment::{ENVIRONMENTS_MAX, EnvironmentEntry};
+use crate::environment::{ENVIRONMENTS_MAX, EnvironmentEntry, EnvironmentId};
 use crate::frame::{BlockEntry, FrameEntry};
 use crate::function::{FUNCTIONS_MAX, FunctionEntry};
 
@@ -35,9 +36,13 @@ pub struct Summary {
     pub capabilities_used: u64,
     /// Environments that have not ended.
     pub environments_alive: u64,
+    /// Who runs on each vCPU; nobody: the kernel, or it sleeps.
+    pub running: [EnvironmentId; VCPUS_MAX],
     /// Unused, zero.
-    pub reserved: [u64; 11],
+    pub reserved: [u64; 3],
 }
+
+const _: () = assert!(size_of::<Summary>() == 128);
 
 /// A table: where it starts, guest-physical, and how many entries it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

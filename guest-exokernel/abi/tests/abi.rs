@@ -154,7 +154,7 @@ fn describe() -> String {
             capabilities, capability_count, functions, function_count, blocks, block_count, frame_table, summary,
         },
         Summary {
-            free_blocks, split_frames_used, free_tables, capabilities_used, environments_alive, reserved,
+            free_blocks, split_frames_used, free_tables, capabilities_used, environments_alive, running, reserved,
         },
         MapEntry { address, frame, pages, rights, capability },
         StartInfo {

@@ -16,7 +16,7 @@ pub extern "C" fn reflect_upcall(vector: u64) {
     let words = frame.read();
     let [instruction, ..] = words;
     let accepted = with_kernel(|kernel| {
-        let caller = kernel.current(index);
+        let caller = kernel.ledger.running(index);
         let pages = kernel
             .environment(caller)
             .map_err(|_| AbortReason::NoUpcall)?
@@ -43,7 +43,7 @@ pub extern "C" fn abort_environment(pushed: u64, vector: u64) -> ! {
     let index = vcpu::index();
     let address = registers::fault_address();
     let (reason, fault) = with_kernel(|kernel| {
-        let caller = kernel.current(index);
+        let caller = kernel.ledger.running(index);
         let Ok(environment) = kernel.environment(caller) else {
             return (AbortReason::NoUpcall, [vector, 0, 0, 0]);
         };
@@ -75,7 +75,7 @@ pub extern "C" fn abort_environment(pushed: u64, vector: u64) -> ! {
 /// Ends whoever runs on this vCPU, and runs the next.
 fn abort_current(index: usize, reason: AbortReason, fault: [u64; 4]) -> ! {
     with_kernel(|kernel| {
-        let caller = kernel.current(index);
+        let caller = kernel.ledger.running(index);
         kernel.ledger.record_abort(caller, reason, fault);
         ending::release_all(kernel, caller);
     });

@@ -34,8 +34,6 @@ pub struct Route {
 
 /// What the kernel keeps of a vCPU.
 pub struct Vcpu {
-    /// Who runs, or ran last.
-    pub current: EnvironmentId,
     /// Who runs next: the first of the queue that [`crate::scheduler`] keeps.
     pub first_runnable: EnvironmentId,
     /// The end of that queue, while it has a first.
@@ -81,7 +79,6 @@ pub static ENVIRONMENTS: Once<[Environment; ENVIRONMENTS_MAX]> = Once::new(
 pub static VCPUS: Once<[Vcpu; VCPUS_MAX]> = Once::new(
     [const {
         Vcpu {
-            current: EnvironmentId::NOBODY,
             first_runnable: EnvironmentId::NOBODY,
             last_runnable: EnvironmentId::NOBODY,
             routes: [Route {
@@ -103,13 +100,6 @@ pub fn with_kernel<R>(work: impl FnOnce(&mut Kernel) -> R) -> R {
 }
 
 impl Kernel {
-    /// Who runs on vCPU `index`.
-    pub fn current(&self, index: usize) -> EnvironmentId {
-        self.vcpus
-            .get(index)
-            .map_or(EnvironmentId::NOBODY, |vcpu| vcpu.current)
-    }
-
     /// The kernel's side of an environment.
     pub fn environment(&mut self, id: EnvironmentId) -> Result<&mut Environment, Error> {
         let index = usize::from(id.0).checked_sub(1).ok_or(Error::BadArgument)?;

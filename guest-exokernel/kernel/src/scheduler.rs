@@ -60,10 +60,10 @@ pub fn save_caller(kernel: &mut Kernel, index: usize, caller: EnvironmentId) {
 pub fn run_next(index: usize) -> ! {
     loop {
         let next = with_kernel(|kernel| {
-            let id = take_runnable(kernel, index)?;
-            if let Some(vcpu) = kernel.vcpus.get_mut(index) {
-                vcpu.current = id;
-            }
+            let next = take_runnable(kernel, index);
+            let running = next.unwrap_or(EnvironmentId::NOBODY);
+            kernel.ledger.set_running(index, running);
+            let id = next?;
             let features = kernel.features;
             let context = kernel.environment(id).ok()?.context;
             Some((context, features))

@@ -119,6 +119,19 @@ impl Ledger<'_> {
             self.tables.summary.environments_alive.saturating_sub(1);
     }
 
+    /// Says who runs on a vCPU from now on.
+    pub fn set_running(&mut self, vcpu: usize, id: EnvironmentId) {
+        if let Some(running) = self.tables.summary.running.get_mut(vcpu) {
+            *running = id;
+        }
+    }
+
+    /// Who runs on a vCPU.
+    pub fn running(&self, vcpu: usize) -> EnvironmentId {
+        let running = self.tables.summary.running.get(vcpu);
+        running.copied().unwrap_or(EnvironmentId::NOBODY)
+    }
+
     /// Counts an entry into the kernel.
     pub fn count_call(&mut self, id: EnvironmentId, call: Call) {
         if let Some(count) = self

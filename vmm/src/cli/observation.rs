@@ -44,11 +44,7 @@ impl Run<'_> {
     pub fn report(self, machine: &Machine) -> Report {
         // First of all, since what follows takes memory itself.
         let peak_kib = peak_kib();
-        let exits: Vec<VmExits> = machine
-            .exit_counts()
-            .iter()
-            .map(|counts| snapshot(counts))
-            .collect();
+        let exits: Vec<VmExits> = machine.exit_counts().iter().map(snapshot).collect();
         let mut sum = VmExits::default();
         for one in &exits {
             sum.memory += one.memory;
@@ -81,7 +77,9 @@ impl Run<'_> {
             },
             environments: environments
                 .map(|(index, one)| {
-                    EnvironmentReport::new(one, doorbells(index), self.exits_of(one, &exits))
+                    // The first entry is nobody's.
+                    let own = exits.get(index + 1).copied().unwrap_or_default();
+                    EnvironmentReport::new(one, doorbells(index), own)
                 })
                 .collect(),
             functions: self.functions.clone(),
@@ -96,25 +94,13 @@ impl Run<'_> {
                 kind: HostKind::detect().name(),
                 linux: linux_version(),
                 tsc_khz: machine.tsc_khz,
-                vcpus: exits.len() as u32,
+                vcpus: machine.vcpus(),
             },
             versions: Versions {
                 exo: env!("CARGO_PKG_VERSION"),
                 abi: ABI_VERSION,
             },
         }
-    }
-
-    /// Exits of the environment's vCPU, if it is alone there.
-    fn exits_of(&self, environment: &Environment, exits: &[VmExits]) -> Option<VmExits> {
-        let vcpu = environment.entry.vcpu;
-        let alone = self
-            .environments
-            .iter()
-            .filter(|other| other.entry.vcpu == vcpu)
-            .count()
-            == 1;
-        exits.get(vcpu as usize).copied().filter(|_| alone)
     }
 
     fn timings(&self, tsc_khz: u64) -> Timings {

@@ -84,8 +84,8 @@ pub struct EnvironmentCounters {
     pub interrupts: u64,
     /// Doorbells that reached the VMM from its functions.
     pub doorbells: u64,
-    /// Exits to the VMM; only where it is alone on its vCPU, since nobody can tell otherwise.
-    pub vm_exits: Option<VmExits>,
+    /// Exits to the VMM while it ran.
+    pub vm_exits: VmExits,
     /// Bytes moved through queues, as the program says.
     pub bytes: u64,
     /// Requests completed, as the program says.
@@ -188,7 +188,7 @@ pub struct Versions {
 
 impl EnvironmentReport {
     /// From what the kernel exports, and what was counted outside.
-    pub fn new(environment: &Environment, doorbells: u64, vm_exits: Option<VmExits>) -> Self {
+    pub fn new(environment: &Environment, doorbells: u64, vm_exits: VmExits) -> Self {
         let entry = &environment.entry;
         let state = environment.state();
         let calls = Call::ALL.iter().zip(entry.calls);

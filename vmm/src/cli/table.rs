@@ -119,9 +119,11 @@ fn write_environment(out: &mut Formatter<'_>, environment: &EnvironmentReport) -
     ] {
         writeln!(out, "  {name:<26} {count}")?;
     }
-    if let Some(exits) = &counters.vm_exits {
-        writeln!(out, "  exits to the VMM           {}", Exits(exits))?;
-    }
+    writeln!(
+        out,
+        "  exits to the VMM           {}",
+        Exits(&counters.vm_exits)
+    )?;
     let held = &environment.held;
     writeln!(
         out,

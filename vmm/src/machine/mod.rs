@@ -17,13 +17,16 @@ pub mod registers;
 pub mod statistics;
 
 use std::io::Write;
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use exo_abi::bundle::Features;
 use exo_abi::function::FunctionRecord;
+use exo_abi::layout::Summary;
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VcpuFd};
+use vm_memory::GuestAddress;
 use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
@@ -86,7 +89,7 @@ pub struct Machine {
     pub tsc_khz: u64,
     surroundings: Arc<Surroundings>,
     vcpus: Vec<VcpuFd>,
-    counts: Vec<Arc<ExitCounts>>,
+    vcpu_count: u32,
     statistics: Vec<Statistics>,
     threads: Vec<JoinHandle<()>>,
     // Closed last.
@@ -170,11 +173,15 @@ impl Machine {
             tsc_khz,
             surroundings: Arc::new(Surroundings {
                 memory,
+                running: GuestAddress(map.layout.exported + offset_of!(Summary, running) as u64),
+                exits: (0..=map.layout.environments.count)
+                    .map(|_| ExitCounts::default())
+                    .collect(),
                 bus: attachments.bus,
                 ports,
                 ending: Ending::default(),
             }),
-            counts: vcpus.iter().map(|_| Arc::default()).collect(),
+            vcpu_count: parts.vcpus,
             vcpus,
             statistics,
             threads: Vec::new(),
@@ -187,9 +194,14 @@ impl Machine {
         &self.surroundings.memory
     }
 
-    /// Exits of each vCPU.
-    pub fn exit_counts(&self) -> &[Arc<ExitCounts>] {
-        &self.counts
+    /// Number of vCPUs.
+    pub fn vcpus(&self) -> u32 {
+        self.vcpu_count
+    }
+
+    /// Exits to the VMM, by environment; the first entry is nobody's.
+    pub fn exit_counts(&self) -> &[ExitCounts] {
+        &self.surroundings.exits
     }
 
     /// KVM's own counters, if they were asked for.
@@ -202,11 +214,10 @@ impl Machine {
         let started = Instant::now();
         for (index, vcpu) in self.vcpus.drain(..).enumerate().rev() {
             let around = self.surroundings.clone();
-            let counts = self.counts.get(index).cloned().unwrap_or_default();
             let thread = std::thread::Builder::new()
                 .name(format!("vcpu{index}"))
                 .stack_size(STACK_BYTES)
-                .spawn(move || processor::run(index as u32, vcpu, &around, &counts))
+                .spawn(move || processor::run(index as u32, vcpu, &around))
                 .map_err(|error| Error::system("starting a vCPU thread", error))?;
             self.threads.push(thread);
         }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use exo_abi::EnvironmentId;
 use kvm_bindings::{Msrs, kvm_msr_entry};
 use kvm_ioctls::{VcpuExit, VcpuFd};
+use vm_memory::{Address, Bytes, GuestAddress};
 
 use super::bus::Bus;
 use super::emulation;
@@ -17,7 +19,7 @@ use crate::memory::GuestMemory;
 /// The time stamp counter (Intel SDM volume 4, table 2-2).
 const MSR_TSC: u32 = 0x10;
 
-/// Exits of one vCPU to the VMM, by what they were for.
+/// Exits to the VMM while one environment ran, by what they were for.
 #[derive(Debug, Default)]
 pub struct ExitCounts {
     /// Loads and stores of device memory.
@@ -32,6 +34,10 @@ pub struct ExitCounts {
 pub struct Surroundings {
     /// Guest memory.
     pub memory: Arc<GuestMemory>,
+    /// Where in it the kernel says who runs on each vCPU.
+    pub running: GuestAddress,
+    /// Exits, by environment; the first entry is nobody's: the kernel's at boot.
+    pub exits: Vec<ExitCounts>,
     /// Device memory.
     pub bus: Bus,
     /// Ports.
@@ -40,42 +46,56 @@ pub struct Surroundings {
     pub ending: Ending,
 }
 
+impl Surroundings {
+    /// The exits of whoever runs on vCPU `index`. Only the kernel writes there; what is no environment counts as nobody.
+    fn exits_of(&self, index: u32) -> Option<&ExitCounts> {
+        let entry = u64::from(index) * size_of::<EnvironmentId>() as u64;
+        let running = self.running.unchecked_add(entry);
+        let number = self.memory.read_obj::<u16>(running).unwrap_or(0);
+        self.exits.get(usize::from(number)).or(self.exits.first())
+    }
+}
+
 /// Runs vCPU `index` until the machine ends, and is the one who says so if it ends here.
-pub fn run(index: u32, mut vcpu: VcpuFd, around: &Surroundings, counts: &ExitCounts) {
+pub fn run(index: u32, mut vcpu: VcpuFd, around: &Surroundings) {
     while !around.ending.is_stopping() {
-        if let Some(end) = step(index, &mut vcpu, around, counts) {
+        if let Some(end) = step(index, &mut vcpu, around) {
             around.ending.report(end, read_clock(&vcpu));
         }
     }
 }
 
 /// Runs the guest up to the next exit, and serves that.
-fn step(index: u32, vcpu: &mut VcpuFd, around: &Surroundings, counts: &ExitCounts) -> Option<End> {
-    let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
+fn step(index: u32, vcpu: &mut VcpuFd, around: &Surroundings) -> Option<End> {
+    let count = |kind: fn(&ExitCounts) -> &AtomicU64| {
+        if let Some(counts) = around.exits_of(index) {
+            kind(counts).fetch_add(1, Ordering::Relaxed);
+        }
+    };
     let what = match vcpu.run() {
         Ok(VcpuExit::IoOut(port, data)) => {
-            count(&counts.port);
+            count(|counts| &counts.port);
             return around.ports.write(index, port, data);
         }
         Ok(VcpuExit::IoIn(port, data)) => {
-            count(&counts.port);
+            count(|counts| &counts.port);
             around.ports.read(port, data);
             return None;
         }
         Ok(VcpuExit::MmioWrite(address, data)) => {
-            count(&counts.memory);
+            count(|counts| &counts.memory);
             around.bus.write(address, data);
             return None;
         }
         Ok(VcpuExit::MmioRead(address, data)) => {
-            count(&counts.memory);
+            count(|counts| &counts.memory);
             around.bus.read(address, data);
             return None;
         }
         Ok(VcpuExit::Shutdown) => "triple fault".to_owned(),
         Ok(VcpuExit::InternalError) => {
             if emulation::make_exception(vcpu) {
-                count(&counts.other);
+                count(|counts| &counts.other);
                 return None;
             }
             "KVM internal error, mostly an instruction that KVM cannot emulate".to_owned()
@@ -87,13 +107,13 @@ fn step(index: u32, vcpu: &mut VcpuFd, around: &Surroundings, counts: &ExitCount
         Err(error) => match error.errno() {
             // EAGAIN: a waiting vCPU got its SIPI. EINTR: a signal; the caller looks whether to stop.
             libc::EAGAIN | libc::EINTR => {
-                count(&counts.other);
+                count(|counts| &counts.other);
                 return None;
             }
             _ => format!("KVM_RUN failed: {error}"),
         },
     };
-    count(&counts.other);
+    count(|counts| &counts.other);
     let registers = registers::describe(vcpu, &around.memory);
     let place = vcpu.get_regs().map_or(String::new(), |general| {
         format!(" at rip {:#x}", general.rip)

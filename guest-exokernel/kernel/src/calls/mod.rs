@@ -65,7 +65,7 @@ pub extern "C" fn handle_call(
 ) -> Answer {
     let index = vcpu::index();
     let outcome = with_kernel(|kernel| {
-        let caller = kernel.current(index);
+        let caller = kernel.ledger.running(index);
         let Some(call) = Call::from_number(CALL_BASE.wrapping_add(position as u32)) else {
             return Err(Error::BadArgument).into();
         };
