@@ -87,6 +87,11 @@ impl Length {
         }
     }
 
+    /// Instructions per part.
+    pub fn each(&self) -> f64 {
+        self.total as f64 / self.parts as f64
+    }
+
     /// Whether the goal is met; also where there is none.
     pub fn meets_goal(&self) -> bool {
         self.goal.is_none_or(|goal| self.total <= goal * self.parts)
@@ -197,11 +202,21 @@ fn readme() -> (PathBuf, [String; 3]) {
     (path, parts)
 }
 
-/// The committed table.
-pub fn committed_table() -> String {
+/// The committed table: name and counted length of each row.
+pub fn committed_lengths() -> Vec<(String, f64)> {
     let (_, [_, table, _]) = readme();
-    table
+    let rows = table.lines().skip(2).map(|line| {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        match cells[..] {
+            [name, _, counted] => (name.to_owned(), counted.parse().expect("a count")),
+            _ => panic!("the README's table has the row {line:?}"),
+        }
+    });
+    rows.collect()
 }
+
+/// By how much a path may differ from its committed length: a twentieth. What differs by more is written anew on purpose.
+pub const TOLERANCE: f64 = 1.0 / 20.0;
 
 /// Replaces the committed table.
 pub fn commit_table(table: &str) -> std::io::Result<()> {
