@@ -134,11 +134,12 @@ fn crates_depend_only_on_the_layers_below() {
     let allowed: &[(&str, &[&str])] = &[
         ("exo-abi", &[]),
         ("exo-ledger", &["exo-abi"]),
-        ("exo-kernel", &["exo-abi", "exo-ledger"]),
+        ("exo-verifier", &["exo-abi"]),
+        ("exo-kernel", &["exo-abi", "exo-ledger", "exo-verifier"]),
         ("exo-rt", &["exo-abi"]),
         ("exo-drivers", &["exo-abi", "exo-rt"]),
         ("exo-programs", &["exo-abi", "exo-rt", "exo-drivers"]),
-        ("vmm", &["exo-abi"]),
+        ("vmm", &["exo-abi", "exo-verifier"]),
         ("exo-tests", &["exo-abi"]),
     ];
     let output = Command::new(env!("CARGO"))

@@ -53,6 +53,7 @@ pub mod layout;
 pub mod map;
 pub mod port;
 pub mod pvh;
+pub mod term;
 pub mod upcall;
 pub mod version;
 pub mod virtio;

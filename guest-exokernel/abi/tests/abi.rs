@@ -16,6 +16,7 @@ use exo_abi::layout::Summary;
 use exo_abi::map::MapEntry;
 use exo_abi::port::ExitCode;
 use exo_abi::pvh::{MemoryEntry, ModuleEntry, StartInfo};
+use exo_abi::term::{Comparison, Source, Term};
 use exo_abi::upcall::Vector;
 use exo_abi::{Call, Capability, Error, Kind, Rights};
 
@@ -59,6 +60,7 @@ fn describe() -> String {
     list_enums!(out:
         Call as u32, Error as u64, Kind as u8, State as u32, AbortReason as u32, Vector as u64, Gate as u32,
         BlockState as u8, Command as u64, CommandStatus as u64, QueueService as u32, StopReason as u32, ExitCode as u32,
+        Comparison as u8, Source as u8,
     );
     for (name, rights) in [
         ("NONE", Rights::NONE),
@@ -109,6 +111,7 @@ fn describe() -> String {
         map::{MAP_BATCH, MAP_PAGES_MAX},
         port::{CONSOLE_PORT, EXIT_PORT, CONTROL_PORT},
         pvh::{START_MAGIC, NOTE_PHYS32_ENTRY, MEMORY_RAM},
+        term::{PREDICATE_TERMS_MAX, FILTER_TERMS_MAX, FILTER_REACH, END_OF_PRODUCT},
         upcall::{UPCALL_ENTRY_STRIDE, VECTOR_SYSCALL},
         version::{NOTE_TYPE_ABI_VERSION},
         virtio::{
@@ -157,6 +160,7 @@ fn describe() -> String {
             free_blocks, split_frames_used, free_tables, capabilities_used, environments_alive, running, reserved,
         },
         MapEntry { address, frame, pages, rights, capability },
+        Term { comparison, source, width, flags, offset, capability, frame, mask, value },
         StartInfo {
             magic, version, flags, module_count, modules, command_line, rsdp, memory_map, memory_map_entries, reserved,
         },
