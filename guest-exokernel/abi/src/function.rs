@@ -1,7 +1,8 @@
 //! Device functions: what the VMM tells about each, and the exported function table.
 //!
 //! A function is a modern virtio-pci function with three memory BARs. BAR 0 and 2 may be mapped by the libOS that
-//! has bound it; BAR 4 (MSI-X) and configuration space stay the kernel's.
+//! has bound it, and of each the page of one queue by who has bound that queue; BAR 4 (MSI-X) and configuration space stay
+//! the kernel's.
 
 use crate::environment::EnvironmentId;
 
@@ -19,7 +20,7 @@ pub const DEVICE_PAGE: u64 = 2;
 pub const SERVICE_PAGE: u64 = 3;
 /// Offset in the service page of one [`StopReason`] word per queue, read-only.
 pub const STOP_REASONS: u64 = 0x800;
-/// Pages of BAR 0.
+/// Pages of BAR 0 that belong to the function as a whole. Behind them comes one page for each queue ([`queue_page`]).
 pub const REGISTER_PAGES: u64 = 4;
 /// `notify_off_multiplier`: one doorbell page per queue, so that each can be mapped alone. BAR 2 holds the doorbells.
 pub const DOORBELL_STRIDE: u32 = 4096;
@@ -42,6 +43,34 @@ pub const PCI_MSIX_CAPABILITY: u64 = 0x40;
 /// Bit of the MSI-X message control word that enables it.
 pub const PCI_MSIX_ENABLE: u16 = 1 << 15;
 
+/// The register page of one queue, for who has bound the queue and not the function. It answers only while the queue is in a DMA
+/// domain of its own; then the common configuration and the service page do not know the queue any more.
+///
+/// Size, vector, enable and the three addresses lie where the common configuration has those of the selected queue
+/// (`virtio::common::QUEUE_SIZE` to `QUEUE_USED`), device status and configuration generation too, but to be read only. A vector
+/// other than the queue's own reads back as none. 0 written to enable ends the queue: what is in flight is waited for, and
+/// its registers are as after a reset.
+pub mod queue_page {
+    /// A [`super::QueueService`]: how the VMM serves the queue. 32 bits.
+    pub const SERVICE: u64 = 0x40;
+    /// A [`super::StopReason`]: why the VMM has stopped it. 32 bits, read-only.
+    pub const STOP_REASON: u64 = 0x44;
+    /// Features that the function's owner has agreed on with the device. 64 bits, read-only.
+    pub const FEATURES: u64 = 0x48;
+    /// The device's own configuration, read-only.
+    pub const CONFIGURATION: u64 = 0x800;
+}
+
+/// The virtio-iommu endpoint of a queue of the function at `address`. The function's own endpoint is its address.
+pub const fn queue_endpoint(address: u32, queue: u32) -> u32 {
+    address | (queue + 1) << 16
+}
+
+/// The MSI-X vector that queue `queue` may use while it is bound by itself.
+pub const fn queue_vector(queue: u16) -> u16 {
+    queue + 1
+}
+
 abi_enum! {
     /// How the VMM serves a queue; written to the service page before the queue is enabled.
     pub enum QueueService: u32 {
@@ -54,7 +83,8 @@ abi_enum! {
 
 abi_enum! {
     /// Why the VMM has stopped a queue. It then sets DEVICE_NEEDS_RESET (virtio 1.2, section 2.1.2) and raises the
-    /// configuration interrupt; a device reset makes the queue usable again.
+    /// configuration interrupt; a device reset makes the queue usable again. A queue that is bound by itself stops without a
+    /// word to the function: its own vector is raised, and 0 written to its enable register makes it usable again.
     pub enum StopReason: u32 {
         /// It has not.
         None = 0 => "none",
@@ -88,6 +118,8 @@ abi_enum! {
         RequestStatus = 14 => "request-status",
         /// The host could not serve the queue.
         Host = 15 => "host",
+        /// The queue was bound by itself, and the owner of the function has reset the function.
+        Reset = 16 => "reset",
     }
 }
 
@@ -99,7 +131,7 @@ pub struct FunctionRecord {
     pub address: u32,
     /// Virtio device type (2 block, 3 console, 23 iommu).
     pub device_type: u32,
-    /// BAR 0: registers, [`REGISTER_PAGES`] pages.
+    /// BAR 0: registers, [`REGISTER_PAGES`] pages, then a page per queue.
     pub registers: u64,
     /// BAR 2: doorbells, one page per queue.
     pub doorbells: u64,

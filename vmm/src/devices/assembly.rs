@@ -5,11 +5,9 @@ use std::sync::Arc;
 use exo_abi::address::PAGE_SIZE;
 use exo_abi::function::{FunctionRecord, MSIX_BAR_SIZE, QUEUES_MAX};
 use exo_abi::virtio::DEVICE_IOMMU;
-use vm_memory::IommuMemory;
 
 use super::VirtioDevice;
 use super::control::Control;
-use super::endpoint::{DmaMemory, Endpoint};
 use super::iommu::domains::{Domains, Member};
 use super::iommu::{self, IommuDevice};
 use super::server::QueueServer;
@@ -24,25 +22,18 @@ use crate::memory::GuestMemory;
 use crate::pci::ecam::Ecam;
 use crate::pci::function::{Function, FunctionParts};
 use crate::pci::msix::Msix;
-use crate::pci::placement::{ECAM_BASE, ECAM_SIZE, Placement, REGISTERS_SIZE, doorbells_size};
+use crate::pci::placement::{ECAM_BASE, ECAM_SIZE, Placement, doorbells_size, registers_size};
 use crate::pci::regions::Region;
 
 /// First interrupt route of the devices.
 const FIRST_ROUTE: u32 = 24;
+
 /// The devices of one machine.
 pub struct Devices {
     memory: GuestMemory,
     names: Vec<String>,
     functions: Vec<Arc<Function>>,
     serving: Arc<Serving>,
-}
-
-/// A function whose parts are made, but not yet put together.
-struct Draft {
-    record: FunctionRecord,
-    memory: DmaMemory,
-    signals: Arc<Signals>,
-    servers: Vec<Arc<QueueServer>>,
 }
 
 impl Devices {
@@ -63,41 +54,53 @@ impl Devices {
             return Ok(devices);
         }
         let mut placement = Placement::default();
-        let mut drafts = Vec::new();
-        let mut draft = |device_type, queues| {
-            let record = placement.place(device_type, queues).ok_or_else(|| {
+        let mut place = |device_type, queues| {
+            placement.place(device_type, queues).ok_or_else(|| {
                 Error::BadInput(format!(
                     "the image has too many functions, or one with more than {QUEUES_MAX} queues; give it fewer"
                 ))
-            })?;
-            Draft::new(record, memory, router)
+            })
         };
-        let iommu = draft(DEVICE_IOMMU, iommu::QUEUES)?;
-        for specification in &specifications {
-            let device = &specification.device;
-            drafts.push(draft(device.device_type(), device.queues())?);
+        let iommu = place(DEVICE_IOMMU, iommu::QUEUES)?;
+        for specification in specifications {
+            let FunctionSpecification { name, device } = specification;
+            let record = place(device.device_type(), device.queues())?;
+            let device = device.make(&name, memory)?;
+            devices.add(name, record, device, router)?;
         }
-        let members = drafts.iter().map(Draft::member).collect();
+        let members = devices.functions.iter().flat_map(Member::of).collect();
         let device = IommuDevice::new(Domains::new(memory.clone(), members));
-        devices.add("iommu".into(), iommu, Arc::new(device));
-        for (specification, draft) in specifications.into_iter().zip(drafts) {
-            let name = specification.name;
-            let device = specification.device.make(&name, memory)?;
-            devices.add(name, draft, device);
-        }
+        devices.add("iommu".into(), iommu, Arc::new(device), router)?;
+        // Placed first, made last: it knows all others.
+        devices.names.rotate_right(1);
+        devices.functions.rotate_right(1);
         Ok(devices)
     }
 
-    fn add(&mut self, name: String, draft: Draft, device: Arc<dyn VirtioDevice>) {
+    fn add(
+        &mut self,
+        name: String,
+        record: FunctionRecord,
+        device: Arc<dyn VirtioDevice>,
+        router: &Arc<dyn InterruptRouter>,
+    ) -> Result<(), Error> {
+        let msix = Msix::new(router.clone(), first_route(&record), record.vectors);
+        let signals = Arc::new(Signals::new(record.queues as u16, msix));
+        let servers = (0..record.queues as u16)
+            .map(|queue| QueueServer::new(signals.clone(), queue).map(Arc::new))
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::system("making a doorbell", error))?;
         self.names.push(name);
         self.functions.push(Arc::new(Function::new(FunctionParts {
-            record: draft.record,
+            translated: record.device_type != DEVICE_IOMMU,
+            record,
             device,
-            memory: draft.memory,
-            signals: draft.signals,
-            servers: draft.servers,
+            memory: self.memory.clone(),
+            signals,
+            servers,
             serving: self.serving.clone(),
         })));
+        Ok(())
     }
 
     /// What the machine has to connect.
@@ -120,7 +123,7 @@ impl Devices {
             let record = function.record();
             let doorbells = doorbells_size(record.queues);
             for (bar, base, size) in [
-                (0, record.registers, REGISTERS_SIZE),
+                (0, record.registers, registers_size(record.queues)),
                 (2, record.doorbells, doorbells),
                 (4, record.msix, MSIX_BAR_SIZE),
             ] {
@@ -166,34 +169,4 @@ impl Devices {
 fn first_route(record: &FunctionRecord) -> u32 {
     let number = (record.address & 7) * 32 + (record.address >> 3);
     FIRST_ROUTE + number * (QUEUES_MAX + 1)
-}
-
-impl Draft {
-    fn new(
-        record: FunctionRecord,
-        memory: &GuestMemory,
-        router: &Arc<dyn InterruptRouter>,
-    ) -> Result<Self, Error> {
-        let msix = Msix::new(router.clone(), first_route(&record), record.vectors);
-        let signals = Arc::new(Signals::new(record.queues as u16, msix));
-        let servers = (0..record.queues as u16)
-            .map(|queue| QueueServer::new(signals.clone(), queue).map(Arc::new))
-            .collect::<Result<_, _>>()
-            .map_err(|error| Error::system("making a doorbell", error))?;
-        let translated = record.device_type != DEVICE_IOMMU;
-        Ok(Self {
-            record,
-            memory: IommuMemory::new(memory.clone(), Endpoint::default(), translated, ()),
-            signals,
-            servers,
-        })
-    }
-
-    fn member(&self) -> Member {
-        Member {
-            number: self.record.address,
-            endpoint: self.memory.iommu().clone(),
-            servers: self.servers.clone(),
-        }
-    }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use exo_abi::control::{Command, CommandStatus, ControlBlock};
 use exo_abi::function::{
     FunctionRecord, PCI_COMMAND, PCI_COMMAND_BUS_MASTER, PCI_COMMAND_MEMORY, QueueService,
+    queue_endpoint,
 };
 use exo_abi::virtio::{descriptor, feature, iommu, status};
 use vm_memory::{Bytes, GuestAddress};
@@ -139,12 +140,28 @@ impl Board {
     }
 
     pub fn attach(&self, domain: u32, number: usize) -> u8 {
-        let endpoint = self.record(number).address;
-        self.iommu(&words(&[1, domain, endpoint, 0, 0])).unwrap()
+        self.attach_endpoint(domain, self.record(number).address)
     }
 
     pub fn detach(&self, domain: u32, number: usize) -> u8 {
-        let endpoint = self.record(number).address;
+        self.detach_endpoint(domain, self.record(number).address)
+    }
+
+    pub fn attach_queue(&self, domain: u32, number: usize, queue: u32) -> u8 {
+        let address = self.record(number).address;
+        self.attach_endpoint(domain, queue_endpoint(address, queue))
+    }
+
+    pub fn detach_queue(&self, domain: u32, number: usize, queue: u32) -> u8 {
+        let address = self.record(number).address;
+        self.detach_endpoint(domain, queue_endpoint(address, queue))
+    }
+
+    pub fn attach_endpoint(&self, domain: u32, endpoint: u32) -> u8 {
+        self.iommu(&words(&[1, domain, endpoint, 0, 0])).unwrap()
+    }
+
+    pub fn detach_endpoint(&self, domain: u32, endpoint: u32) -> u8 {
         self.iommu(&words(&[2, domain, endpoint, 0, 0])).unwrap()
     }
 

@@ -1,24 +1,56 @@
-//! What a function may reach by DMA: its translations, and guest memory seen through them.
+//! What a function, or one of its queues, may reach by DMA: its translations, and guest memory seen through them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use vm_memory::iommu::{Error, IotlbIterator, IovaRange};
 use vm_memory::{GuestAddress, Iommu, IommuMemory, Iotlb, Permissions};
 
 use crate::memory::GuestMemory;
 
-/// Guest memory as one function sees it: every access is translated, and refused where nothing is mapped.
+/// Guest memory as one function or queue sees it: every access is translated, and refused where nothing is mapped.
 pub type DmaMemory = IommuMemory<GuestMemory, Endpoint>;
 
-/// The translations of one function: a copy of those of the domain that it is attached to, and none while it is not.
+/// The translations of a function: a copy of those of the domain that it is attached to, and none while it is not.
+///
+/// A queue has an endpoint too. While that is separate, which is while it is attached to a domain itself, its translations
+/// count; else those of its function do.
 #[derive(Debug, Default)]
 pub struct Endpoint {
     translations: RwLock<Iotlb>,
     bus_master: AtomicBool,
+    /// Of a queue: its function's.
+    function: Option<Arc<Endpoint>>,
+    separate: AtomicBool,
 }
 
 impl Endpoint {
+    /// The endpoint of a queue.
+    pub fn of_queue(function: Arc<Endpoint>) -> Self {
+        Self {
+            function: Some(function),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the endpoint of a queue counts, and not its function's. No access of the queue may be under way.
+    pub fn set_separate(&self, separate: bool) {
+        self.separate.store(separate, Ordering::SeqCst);
+    }
+
+    /// Whether this is the endpoint of a queue, and counts.
+    pub fn is_separate(&self) -> bool {
+        self.separate.load(Ordering::SeqCst)
+    }
+
+    /// Whose translations count.
+    fn effective(&self) -> &Self {
+        match &self.function {
+            Some(function) if !self.is_separate() => function,
+            _ => self,
+        }
+    }
+
     /// Follows the bus master bit of the function's command register.
     pub fn set_bus_master(&self, enabled: bool) {
         self.bus_master.store(enabled, Ordering::SeqCst);
@@ -26,7 +58,8 @@ impl Endpoint {
 
     /// Whether the function may start DMA at all.
     pub fn is_bus_master(&self) -> bool {
-        self.bus_master.load(Ordering::SeqCst)
+        let function = self.function.as_deref().unwrap_or(self);
+        function.bus_master.load(Ordering::SeqCst)
     }
 
     /// Lets the function reach `length` bytes at `address`. The range must not wrap around, nor be empty.
@@ -77,6 +110,7 @@ impl Iommu for Endpoint {
             return Err(refuse("the range wraps around"));
         }
         let translations = self
+            .effective()
             .translations
             .read()
             .unwrap_or_else(PoisonError::into_inner);

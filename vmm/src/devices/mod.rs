@@ -32,6 +32,8 @@ mod iommu_test;
 #[cfg(test)]
 mod malformed_test;
 #[cfg(test)]
+mod queue_page_test;
+#[cfg(test)]
 mod random_test;
 
 use std::io;

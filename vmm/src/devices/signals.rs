@@ -1,8 +1,8 @@
 //! What serving threads and the registers of one function share: status, interrupts, stop reasons, counters.
 
-use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-use exo_abi::function::{QUEUES_MAX, StopReason};
+use exo_abi::function::{QUEUES_MAX, StopReason, queue_vector};
 use exo_abi::virtio::NO_VECTOR;
 use exo_abi::virtio::status::{DRIVER_OK, NEEDS_RESET};
 
@@ -38,10 +38,19 @@ impl QueueCounters {
 #[derive(Debug)]
 struct QueueSignals {
     vector: AtomicU16,
+    /// The queue is bound by itself: the function is not told what becomes of it.
+    separate: AtomicBool,
     reason: AtomicU32,
     /// The last reason, which a reset does not forget.
     last_reason: AtomicU32,
     counters: QueueCounters,
+}
+
+impl QueueSignals {
+    fn reset(&self) {
+        self.vector.store(NO_VECTOR, Ordering::SeqCst);
+        self.reason.store(0, Ordering::SeqCst);
+    }
 }
 
 /// The shared part of one function.
@@ -61,6 +70,7 @@ impl Signals {
         let queues = (0..u32::from(queues).min(QUEUES_MAX))
             .map(|_| QueueSignals {
                 vector: AtomicU16::new(NO_VECTOR),
+                separate: AtomicBool::default(),
                 reason: AtomicU32::default(),
                 last_reason: AtomicU32::default(),
                 counters: QueueCounters::default(),
@@ -85,15 +95,43 @@ impl Signals {
         self.status.fetch_or(bits, Ordering::SeqCst);
     }
 
-    /// Everything as before the driver came. Counters go on.
+    /// Everything as before the driver came. Counters go on, and so do vector and stop reason of a queue that is separate.
     pub fn reset(&self) {
         self.configuration_vector.store(NO_VECTOR, Ordering::SeqCst);
         for queue in &self.queues {
-            queue.vector.store(NO_VECTOR, Ordering::SeqCst);
-            queue.reason.store(0, Ordering::SeqCst);
+            if !queue.separate.load(Ordering::SeqCst) {
+                queue.reset();
+            }
         }
         self.isr.store(0, Ordering::SeqCst);
         self.status.store(0, Ordering::SeqCst);
+    }
+
+    /// One queue as before its driver came.
+    pub fn reset_queue(&self, queue: u16) {
+        if let Some(queue) = self.queues.get(usize::from(queue)) {
+            queue.reset();
+        }
+    }
+
+    /// Says whether a queue is bound by itself. Nobody else raises the vector of one that is.
+    pub fn set_separate(&self, queue: u16, separate: bool) {
+        let Some(signals) = self.queues.get(usize::from(queue)) else {
+            return;
+        };
+        signals.separate.store(separate, Ordering::SeqCst);
+        let taken = queue_vector(queue);
+        let others = self.queues.iter().map(|queue| &queue.vector);
+        for vector in others.chain([&self.configuration_vector]) {
+            // Fails where it is another, and then there is nothing to do.
+            let _ = vector.compare_exchange(taken, NO_VECTOR, Ordering::SeqCst, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether a queue is.
+    pub fn is_separate(&self, queue: u16) -> bool {
+        let queue = self.queues.get(usize::from(queue));
+        queue.is_some_and(|queue| queue.separate.load(Ordering::SeqCst))
     }
 
     /// ISR status; reading it clears it.
@@ -171,11 +209,15 @@ impl Signals {
         false
     }
 
-    /// Records why a queue stops, and tells the driver that the function needs a reset.
-    pub fn stop(&self, queue: u16, reason: StopReason) {
-        if let Some(queue) = self.queues.get(usize::from(queue)) {
+    /// Records why a queue stops, and tells the driver that the function needs a reset, or who has bound the queue by itself.
+    pub fn stop(&self, index: u16, reason: StopReason) {
+        if let Some(queue) = self.queues.get(usize::from(index)) {
             queue.reason.store(reason as u32, Ordering::SeqCst);
             queue.last_reason.store(reason as u32, Ordering::SeqCst);
+        }
+        if self.is_separate(index) {
+            self.interrupt_queue(index);
+            return;
         }
         self.raise_status(NEEDS_RESET);
         // Section 2.1.2: a change notification only if DRIVER_OK is set.

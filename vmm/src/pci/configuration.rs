@@ -10,7 +10,7 @@ use exo_abi::function::{
     PCI_MSIX_CAPABILITY,
 };
 
-use super::placement::{REGISTERS_SIZE, doorbells_size};
+use super::placement::{doorbells_size, registers_size};
 
 /// Bytes of the space that have a meaning; what follows, to 4 KiB, reads as zero.
 const SIZE: usize = 256;
@@ -74,7 +74,7 @@ impl Configuration {
         space.allow(0x0c, &[0xff]); // cache line size: kept, means nothing
         // Type 0. Whoever looks for functions 1 to 7 too finds them where there are more than 32 functions.
         space.set(HEADER_TYPE, &[MULTI_FUNCTION]);
-        space.set_bar(0, record.registers, REGISTERS_SIZE);
+        space.set_bar(0, record.registers, registers_size(record.queues));
         space.set_bar(2, record.doorbells, doorbells_size(record.queues));
         space.set_bar(4, record.msix, MSIX_BAR_SIZE);
         space.set(0x2c, &VENDOR_VIRTIO.to_le_bytes());
@@ -246,7 +246,7 @@ mod tests {
     fn bars_show_their_size_and_never_move() {
         let (record, mut space) = space();
         for (bar, address, size) in [
-            (0x10, record.registers, 0x4000u64),
+            (0x10, record.registers, 0x8000u64),
             (0x18, record.doorbells, 0x2000),
             (0x20, record.msix, 0x2000),
         ] {

@@ -4,28 +4,33 @@
 //! take only the latter two, so a vCPU that holds `registers` may wait for them.
 
 mod common;
+mod queue_page;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use exo_abi::address::PAGE_SIZE;
 use exo_abi::function::{
     COMMON_PAGE, DEVICE_PAGE, DOORBELL_STRIDE, FunctionRecord, ISR_PAGE, PCI_COMMAND_BUS_MASTER,
-    PCI_COMMAND_MEMORY, QueueService, SERVICE_PAGE, STOP_REASONS, StopReason,
+    PCI_COMMAND_MEMORY, QueueService, REGISTER_PAGES, SERVICE_PAGE, STOP_REASONS, StopReason,
 };
+use vm_memory::IommuMemory;
 
 use super::configuration::Configuration;
-use super::transport::Transport;
+use super::transport::{QueueRegisters, Transport};
 use crate::devices::VirtioDevice;
 use crate::devices::endpoint::{DmaMemory, Endpoint};
 use crate::devices::server::{EVERYTHING, QueueServer};
 use crate::devices::serving::{Served, Serving};
 use crate::devices::signals::Signals;
+use crate::memory::GuestMemory;
 
 /// One function on the bus.
 pub struct Function {
     record: FunctionRecord,
     device: Arc<dyn VirtioDevice>,
+    /// Guest memory as the function sees it, and as each queue does.
     memory: DmaMemory,
+    queue_memory: Vec<DmaMemory>,
     signals: Arc<Signals>,
     servers: Vec<Arc<QueueServer>>,
     serving: Arc<Serving>,
@@ -45,8 +50,10 @@ pub struct FunctionParts {
     pub record: FunctionRecord,
     /// What it is.
     pub device: Arc<dyn VirtioDevice>,
-    /// Guest memory, as it sees it.
-    pub memory: DmaMemory,
+    /// Guest memory.
+    pub memory: GuestMemory,
+    /// Whether what it sees of that is what the IOMMU says.
+    pub translated: bool,
     /// Status and interrupts.
     pub signals: Arc<Signals>,
     /// Its queues.
@@ -61,10 +68,17 @@ impl Function {
         let configuration = Configuration::new(&parts.record);
         let queues = parts.servers.len();
         let transport = Transport::new(queues as u16, parts.device.queue_size_max());
+        let seen_from =
+            |endpoint| IommuMemory::new(parts.memory.clone(), endpoint, parts.translated, ());
+        let memory: DmaMemory = seen_from(Endpoint::default());
+        let queue_memory = (0..queues)
+            .map(|_| seen_from(Endpoint::of_queue(memory.iommu().clone())))
+            .collect();
         Self {
             record: parts.record,
             device: parts.device,
-            memory: parts.memory,
+            memory,
+            queue_memory,
             signals: parts.signals,
             servers: parts.servers,
             serving: parts.serving,
@@ -99,6 +113,13 @@ impl Function {
     /// Its translations.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         self.memory.iommu()
+    }
+
+    /// Those of a queue.
+    pub fn queue_endpoint(&self, queue: u16) -> Option<&Arc<Endpoint>> {
+        self.queue_memory
+            .get(usize::from(queue))
+            .map(IommuMemory::iommu)
     }
 
     fn lock(&self) -> MutexGuard<'_, Registers> {
@@ -217,6 +238,7 @@ impl Function {
             SERVICE_PAGE if data.len() == 4 && offset % 4 == 0 => {
                 copy(data, self.read_service(offset).into());
             }
+            REGISTER_PAGES.. => self.read_queue_page((page - REGISTER_PAGES) as u16, offset, data),
             _ => {}
         }
     }
@@ -227,13 +249,15 @@ impl Function {
         match page {
             COMMON_PAGE => self.write_common(offset, data.len(), value),
             SERVICE_PAGE if data.len() == 4 && offset % 4 == 0 => {
+                let queue = (offset / 4) as u16;
                 let mut registers = self.lock();
-                let queue = registers.transport.queues.get_mut((offset / 4) as usize);
-                if let Some(queue) = queue.filter(|queue| !queue.enabled)
-                    && let Some(service) = QueueService::from_number(value as u32)
-                {
-                    queue.service = service;
+                if !self.is_separate(queue) {
+                    registers.set_service(queue, value);
                 }
+            }
+            REGISTER_PAGES.. => {
+                let queue = (page - REGISTER_PAGES) as u16;
+                self.write_queue_page(queue, offset, data.len(), value);
             }
             _ => {}
         }
@@ -254,16 +278,49 @@ impl Function {
     }
 
     fn reset_locked(&self, registers: &mut Registers) {
-        for (server, served) in self.servers.iter().zip(&mut registers.served) {
-            if let Some(how) = served.take() {
-                self.serving.remove(server, how);
-            }
-            server.end();
+        let queues = 0..self.servers.len() as u16;
+        let cut_off = queues.clone().filter(|&queue| {
+            let registers = registers.transport.queue(queue);
+            self.is_separate(queue) && registers.is_some_and(|registers| registers.enabled)
+        });
+        let cut_off: Vec<u16> = cut_off.collect();
+        for queue in queues.clone() {
+            self.end_queue(registers, queue);
         }
-        let queues = self.servers.len() as u16;
-        registers.transport = Transport::new(queues, self.device.queue_size_max());
+        registers.transport = Transport::new(queues.end, self.device.queue_size_max());
         self.device.reset();
         self.signals.reset();
+        for queue in cut_off {
+            self.signals.stop(queue, StopReason::Reset);
+        }
+    }
+
+    /// Ends a queue; returns when nothing of it is in flight. Its registers are then as after a reset.
+    fn end_queue(&self, registers: &mut Registers, queue: u16) {
+        let index = usize::from(queue);
+        let Some(server) = self.servers.get(index) else {
+            return;
+        };
+        if let Some(how) = registers.served.get_mut(index).and_then(Option::take) {
+            self.serving.remove(server, how);
+        }
+        server.end();
+        if let Some(registers) = registers.transport.queues.get_mut(index) {
+            *registers = QueueRegisters::new(self.device.queue_size_max());
+        }
+    }
+}
+
+impl Registers {
+    /// Says how a queue that is not enabled yet is to be served.
+    fn set_service(&mut self, queue: u16, value: u64) {
+        if let Some(queue) = self.transport.queue_in_setup(queue)
+            && let Some(service) = u32::try_from(value)
+                .ok()
+                .and_then(QueueService::from_number)
+        {
+            queue.service = service;
+        }
     }
 }
 

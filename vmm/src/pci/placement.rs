@@ -9,10 +9,13 @@ use exo_abi::function::{
 pub const ECAM_BASE: u64 = DEVICE_HOLE;
 /// Bytes of it: 32 devices with 8 functions of one page.
 pub const ECAM_SIZE: u64 = 256 * PAGE_SIZE;
-/// Bytes of BAR 0.
-pub const REGISTERS_SIZE: u64 = REGISTER_PAGES * PAGE_SIZE;
 
-/// Bytes of BAR 2 for so many queues: BARs are powers of two.
+/// Bytes of BAR 0 for so many queues: BARs are powers of two.
+pub const fn registers_size(queues: u32) -> u64 {
+    ((REGISTER_PAGES + queues as u64) * PAGE_SIZE).next_power_of_two()
+}
+
+/// Bytes of BAR 2 for so many queues.
 pub const fn doorbells_size(queues: u32) -> u64 {
     (queues as u64 * DOORBELL_STRIDE as u64).next_power_of_two()
 }
@@ -40,7 +43,7 @@ impl Placement {
         }
         // Function 0 of devices 0 to 31, then function 1.
         let address = ((self.count % 32) << 3) | (self.count / 32);
-        let registers = self.reserve(REGISTERS_SIZE)?;
+        let registers = self.reserve(registers_size(queues))?;
         let doorbells = self.reserve(doorbells_size(queues))?;
         let msix = self.reserve(MSIX_BAR_SIZE)?;
         self.count += 1;
@@ -75,7 +78,7 @@ mod tests {
             let queues = index % QUEUES_MAX + 1;
             let record = placement.place(2, queues).unwrap();
             assert!(record.configuration < ECAM_BASE + ECAM_SIZE);
-            ranges.push((record.registers, REGISTERS_SIZE));
+            ranges.push((record.registers, registers_size(queues)));
             ranges.push((record.doorbells, doorbells_size(queues)));
             ranges.push((record.msix, MSIX_BAR_SIZE));
         }

@@ -6,6 +6,8 @@ use exo_abi::virtio::common;
 use crate::devices::ring::RingSetup;
 
 /// The registers of one queue.
+///
+/// Those of all queues lie side by side; the common configuration shows the selected one, a queue page its own.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueRegisters {
     /// Size and addresses.
@@ -31,48 +33,74 @@ pub struct Transport {
     pub queues: Vec<QueueRegisters>,
 }
 
-impl Transport {
-    /// As after a reset: `queues` queues of at most `size_max` entries.
-    pub fn new(queues: u16, size_max: u16) -> Self {
-        let queue = QueueRegisters {
+impl QueueRegisters {
+    /// As after a reset, of a queue with at most `size_max` entries.
+    pub fn new(size_max: u16) -> Self {
+        Self {
             setup: RingSetup {
                 size: size_max,
                 ..Default::default()
             },
             enabled: false,
             service: QueueService::Events,
+        }
+    }
+
+    /// The 64-bit register that `offset` lies in.
+    fn address_mut(&mut self, offset: u64) -> Option<&mut u64> {
+        match offset & !7 {
+            common::QUEUE_DESCRIPTORS => Some(&mut self.setup.descriptors),
+            common::QUEUE_AVAILABLE => Some(&mut self.setup.available),
+            common::QUEUE_USED => Some(&mut self.setup.used),
+            _ => None,
+        }
+    }
+
+    /// A load of `width` bytes, 4 or 8, from one of the three addresses.
+    pub fn read_address(&self, offset: u64, width: usize) -> Option<u64> {
+        let whole = offset.is_multiple_of(width as u64) && matches!(width, 4 | 8);
+        let address = whole.then(|| { *self }.address_mut(offset).copied());
+        Some(address?? >> (8 * (offset & 7)))
+    }
+
+    /// A store of `width` bytes, 4 or 8, to one of them.
+    pub fn write_address(&mut self, offset: u64, width: usize, value: u64) {
+        if !offset.is_multiple_of(width as u64) {
+            return;
+        }
+        let Some(address) = self.address_mut(offset) else {
+            return;
         };
+        match (width, offset & 4) {
+            (8, _) => *address = value,
+            (4, 0) => *address = *address >> 32 << 32 | value,
+            (4, _) => *address = *address & 0xffff_ffff | value << 32,
+            _ => {}
+        }
+    }
+}
+
+impl Transport {
+    /// As after a reset: `queues` queues of at most `size_max` entries.
+    pub fn new(queues: u16, size_max: u16) -> Self {
         Self {
             device_feature_select: 0,
             driver_feature_select: 0,
             driver_features: 0,
             queue_select: 0,
-            queues: vec![queue; usize::from(queues)],
+            queues: vec![QueueRegisters::new(size_max); usize::from(queues)],
         }
     }
 
-    /// The selected queue, if there is one.
-    pub fn queue(&self) -> Option<&QueueRegisters> {
-        self.queues.get(usize::from(self.queue_select))
+    /// A queue, if there is one of this number.
+    pub fn queue(&self, queue: u16) -> Option<&QueueRegisters> {
+        self.queues.get(usize::from(queue))
     }
 
     /// The same, to set it up: not once it is enabled.
-    pub fn queue_in_setup(&mut self) -> Option<&mut QueueRegisters> {
-        self.queues
-            .get_mut(usize::from(self.queue_select))
-            .filter(|queue| !queue.enabled)
-    }
-
-    /// The 64-bit register of the selected queue that `offset`, a multiple of 4, lies in, and whether it is the upper half.
-    pub fn queue_address(&mut self, offset: u64) -> Option<(&mut u64, bool)> {
-        let setup = &mut self.queue_in_setup()?.setup;
-        let address = match offset & !7 {
-            common::QUEUE_DESCRIPTORS => &mut setup.descriptors,
-            common::QUEUE_AVAILABLE => &mut setup.available,
-            common::QUEUE_USED => &mut setup.used,
-            _ => return None,
-        };
-        Some((address, offset & 4 != 0))
+    pub fn queue_in_setup(&mut self, queue: u16) -> Option<&mut QueueRegisters> {
+        let queue = self.queues.get_mut(usize::from(queue));
+        queue.filter(|queue| !queue.enabled)
     }
 
     /// The half of `features` that `select` means.

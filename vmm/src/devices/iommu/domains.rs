@@ -1,4 +1,4 @@
-//! Domains of the IOMMU: which addresses the functions of an owner may reach, at identity only.
+//! Domains of the IOMMU: which addresses the functions and queues of an owner may reach, at identity only.
 //!
 //! An entry is removed from the translations of every function first; then nothing new can start, and the request waits
 //! until what is under way or in flight has ended. Only then the guest is told.
@@ -8,27 +8,58 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use exo_abi::address::PAGE_SIZE;
+use exo_abi::function::queue_endpoint;
 use exo_abi::virtio::iommu::{MAP_READ, MAP_WRITE, Status};
 use vm_memory::{GuestAddress, GuestMemoryBackend, Permissions};
 
 use crate::devices::endpoint::Endpoint;
-use crate::devices::server::{EVERYTHING, QueueServer};
+use crate::devices::server::EVERYTHING;
 use crate::memory::GuestMemory;
+use crate::pci::function::Function;
 
-/// A function as the IOMMU knows it.
+/// A function, or one of its queues, as the IOMMU knows it.
 pub struct Member {
     /// Its endpoint number.
-    pub number: u32,
+    number: u32,
     /// Its translations.
-    pub endpoint: Arc<Endpoint>,
-    /// Its queues.
-    pub servers: Vec<Arc<QueueServer>>,
+    endpoint: Arc<Endpoint>,
+    function: Arc<Function>,
+    queue: Option<u16>,
 }
 
 impl Member {
+    /// The members of a function: itself, and its queues.
+    pub fn of(function: &Arc<Function>) -> Vec<Self> {
+        let address = function.record().address;
+        let itself = Self {
+            number: address,
+            endpoint: function.endpoint().clone(),
+            function: function.clone(),
+            queue: None,
+        };
+        let queues = (0..function.record().queues as u16).filter_map(|queue| {
+            Some(Self {
+                number: queue_endpoint(address, queue.into()),
+                endpoint: function.queue_endpoint(queue)?.clone(),
+                function: function.clone(),
+                queue: Some(queue),
+            })
+        });
+        [itself].into_iter().chain(queues).collect()
+    }
+
     fn quiesce(&self, range: &Range<u64>) {
-        for server in &self.servers {
-            server.quiesce(range.clone());
+        match self.queue {
+            Some(queue) => self.function.quiesce_queue(queue, range.clone()),
+            None => self.function.quiesce(range.clone()),
+        }
+    }
+
+    /// It is in a domain from now on, or no longer: a queue then is driven by its own page, or by its function.
+    fn set_attached(&self, attached: bool) {
+        match self.queue {
+            Some(queue) => self.function.set_separate(queue, attached),
+            None => self.quiesce(&EVERYTHING),
         }
     }
 }
@@ -92,6 +123,7 @@ impl Domains {
         joined.endpoints.insert(endpoint);
         let mappings: Vec<_> = joined.mappings.iter().map(|(&a, &b)| (a, b)).collect();
         let member = self.member(endpoint)?;
+        member.set_attached(true);
         for (first, mapping) in mappings {
             let length = mapping.last - first + 1;
             member.endpoint.map(first, length, mapping.permissions);
@@ -118,7 +150,7 @@ impl Domains {
         }
         let member = self.member(endpoint)?;
         member.endpoint.unmap_all();
-        member.quiesce(&EVERYTHING);
+        member.set_attached(false);
         Ok(())
     }
 
@@ -127,7 +159,7 @@ impl Domains {
         self.domains.clear();
         for member in &self.members {
             member.endpoint.unmap_all();
-            member.quiesce(&EVERYTHING);
+            member.set_attached(false);
         }
     }
 

@@ -1,14 +1,14 @@
 //! The common configuration of a function (virtio 1.2, section 4.1.4.3): what follows from its registers being written.
 
-use exo_abi::function::{QueueService, StopReason};
-use exo_abi::virtio::common;
+use exo_abi::function::{QueueService, StopReason, queue_vector};
 use exo_abi::virtio::feature::{ACCESS_PLATFORM, INDIRECT, VERSION_1};
 use exo_abi::virtio::status::{DRIVER_OK, FEATURES_OK, NEEDS_RESET};
+use exo_abi::virtio::{NO_VECTOR, common};
 
 use super::{Function, Registers};
 use crate::devices::ring::{FEATURE_EVENT_INDEX, Ring};
 use crate::devices::serving::Served;
-use crate::pci::transport::Transport;
+use crate::pci::transport::{QueueRegisters, Transport};
 
 /// What the transport and the rings offer, whatever the device.
 const FEATURES_COMMON: u64 = VERSION_1 | INDIRECT | FEATURE_EVENT_INDEX;
@@ -28,10 +28,10 @@ impl Function {
 
     /// The register at `offset`, read with its own width (section 4.1.3.1), or half of a 64-bit one.
     pub(super) fn read_common(&self, offset: u64, width: usize) -> Option<u64> {
-        let mut registers = self.lock();
-        let transport = &mut registers.transport;
+        let registers = self.lock();
+        let transport = &registers.transport;
         let selected = transport.queue_select;
-        let queue = transport.queue().copied();
+        let queue = transport.queue(selected).copied();
         let half = |select| Some(u64::from(Transport::half(self.features(), select)));
         match (offset, width) {
             (common::DEVICE_FEATURE_SELECT, 4) => Some(transport.device_feature_select.into()),
@@ -46,21 +46,27 @@ impl Function {
             (common::STATUS, 1) => Some(self.signals.status().into()),
             (common::CONFIGURATION_GENERATION, 1) => Some(self.device.generation().into()),
             (common::QUEUE_SELECT, 2) => Some(selected.into()),
-            (common::QUEUE_SIZE, 2) => Some(queue?.setup.size.into()),
-            (common::QUEUE_VECTOR, 2) => Some(self.signals.queue_vector(selected).into()),
-            (common::QUEUE_ENABLE, 2) => Some(queue?.enabled.into()),
-            (common::QUEUE_NOTIFY_OFFSET, 2) => queue.map(|_| selected.into()),
-            (_, 4 | 8) if offset.is_multiple_of(width as u64) => {
-                let setup = queue?.setup;
-                let address = match offset & !7 {
-                    common::QUEUE_DESCRIPTORS => setup.descriptors,
-                    common::QUEUE_AVAILABLE => setup.available,
-                    common::QUEUE_USED => setup.used,
-                    _ => return None,
-                };
-                Some(address >> (8 * (offset & 7)))
+            _ => {
+                let queue = queue.filter(|_| !self.is_separate(selected))?;
+                self.read_queue_register(&queue, selected, offset, width)
             }
-            _ => None,
+        }
+    }
+
+    /// A register of one queue, which has the same place in the common configuration and in the page of the queue.
+    pub(super) fn read_queue_register(
+        &self,
+        registers: &QueueRegisters,
+        queue: u16,
+        offset: u64,
+        width: usize,
+    ) -> Option<u64> {
+        match (offset, width) {
+            (common::QUEUE_SIZE, 2) => Some(registers.setup.size.into()),
+            (common::QUEUE_VECTOR, 2) => Some(self.signals.queue_vector(queue).into()),
+            (common::QUEUE_ENABLE, 2) => Some(registers.enabled.into()),
+            (common::QUEUE_NOTIFY_OFFSET, 2) => Some(queue.into()),
+            _ => registers.read_address(offset, width),
         }
     }
 
@@ -80,39 +86,28 @@ impl Function {
             }
             (common::STATUS, 1) => self.write_status(&mut registers, value as u8),
             (common::QUEUE_SELECT, 2) => transport.queue_select = value as u16,
-            (common::QUEUE_SIZE, 2) => {
-                if let Some(queue) = transport.queue_in_setup() {
-                    queue.setup.size = value as u16;
-                }
-            }
+            _ if self.is_separate(selected) => {}
             (common::QUEUE_VECTOR, 2) => {
                 let vector = self.check_vector(value as u16);
                 self.signals.set_queue_vector(selected, vector);
             }
             (common::QUEUE_ENABLE, 2) if value == 1 => self.enable(&mut registers, selected),
-            (_, 4) if offset.is_multiple_of(4) => {
-                if let Some((address, upper)) = transport.queue_address(offset) {
-                    *address = match upper {
-                        false => *address >> 32 << 32 | value,
-                        true => *address & 0xffff_ffff | value << 32,
-                    };
+            _ => {
+                if let Some(queue) = transport.queue_in_setup(selected) {
+                    write_setup(queue, offset, width, value);
                 }
             }
-            (_, 8) if offset.is_multiple_of(8) => {
-                if let Some((address, _)) = transport.queue_address(offset) {
-                    *address = value;
-                }
-            }
-            _ => {}
         }
     }
 
-    /// A vector that is not there reads back as none (section 4.1.5.1.2.1).
+    /// A vector that is not there, or belongs to a queue that is bound by itself, reads back as none (section 4.1.5.1.2.1).
     fn check_vector(&self, vector: u16) -> u16 {
-        if u32::from(vector) < self.record.vectors {
+        let mut queues = 0..self.servers.len() as u16;
+        let taken = queues.any(|queue| queue_vector(queue) == vector && self.is_separate(queue));
+        if u32::from(vector) < self.record.vectors && !taken {
             vector
         } else {
-            exo_abi::virtio::NO_VECTOR
+            NO_VECTOR
         }
     }
 
@@ -141,11 +136,11 @@ impl Function {
         }
     }
 
-    fn enable(&self, registers: &mut Registers, queue: u16) {
+    pub(super) fn enable(&self, registers: &mut Registers, queue: u16) {
         if self.signals.status() & FEATURES_OK == 0 {
             return;
         }
-        let Some(selected) = registers.transport.queue_in_setup() else {
+        let Some(selected) = registers.transport.queue_in_setup(queue) else {
             return;
         };
         if let Err(reason) = selected.setup.check_size(self.device.queue_size_max()) {
@@ -162,17 +157,18 @@ impl Function {
     fn start(&self, registers: &mut Registers, queue: u16) {
         let index = usize::from(queue);
         let features = registers.transport.driver_features;
-        let (Some(settings), Some(served), Some(server)) = (
+        let (Some(settings), Some(served), Some(server), Some(memory)) = (
             registers.transport.queues.get(index),
             registers.served.get_mut(index),
             self.servers.get(index),
+            self.queue_memory.get(index),
         ) else {
             return;
         };
         if !settings.enabled || served.is_some() {
             return;
         }
-        let ring = match Ring::new(settings.setup, features, self.memory.clone()) {
+        let ring = match Ring::new(settings.setup, features, memory.clone()) {
             Ok(ring) => ring,
             Err(reason) => return self.signals.stop(queue, reason),
         };
@@ -193,5 +189,13 @@ impl Function {
                 self.signals.stop(queue, StopReason::Host);
             }
         }
+    }
+}
+
+/// Size and addresses of a queue that is not enabled yet.
+pub(super) fn write_setup(queue: &mut QueueRegisters, offset: u64, width: usize, value: u64) {
+    match (offset, width) {
+        (common::QUEUE_SIZE, 2) => queue.setup.size = value as u16,
+        _ => queue.write_address(offset, width, value),
     }
 }
