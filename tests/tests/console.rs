@@ -41,3 +41,18 @@ fn more_than_the_queue_holds_is_echoed_whole() {
         outcome.stdout().len()
     );
 }
+
+#[test]
+fn the_end_of_the_input_ends_the_program() {
+    require_kvm!();
+    for mode in ["", "--interrupts"] {
+        for input in ["", "one\n", "one\ntwo words"] {
+            let mut machine = Machine::new("console-echo").input(input);
+            if !mode.is_empty() {
+                machine = machine.argument(mode);
+            }
+            let outcome = machine.run().expect_status(0);
+            assert_eq!(outcome.stdout(), input, "{}", outcome.describe());
+        }
+    }
+}

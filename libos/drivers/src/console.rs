@@ -29,6 +29,7 @@ pub struct Console {
     /// Bytes of `input` that were read, and bytes that it holds.
     position: u64,
     filled: u64,
+    ended: bool,
 }
 
 impl Console {
@@ -57,6 +58,7 @@ impl Console {
             service,
             position: 0,
             filled: 0,
+            ended: false,
         })
     }
 
@@ -81,9 +83,12 @@ impl Console {
         Ok(())
     }
 
-    /// The next byte of input; waits for it.
-    pub fn read_byte(&mut self) -> Result<u8, BadAnswer> {
-        while self.position == self.filled {
+    /// The next byte of input, for which it waits; `None` at its end.
+    pub fn read_byte(&mut self) -> Result<Option<u8>, BadAnswer> {
+        if self.ended {
+            return Ok(None);
+        }
+        if self.position == self.filled {
             let part = Part {
                 address: self.input.physical(0),
                 length: BUFFER_SIZE as u32,
@@ -99,10 +104,15 @@ impl Console {
             self.position = 0;
             self.filled = u64::from(written).min(BUFFER_SIZE);
             environment::count_requests(1, self.filled);
+            // The device gives a buffer back with nothing in it once, at the end.
+            self.ended = self.filled == 0;
+            if self.ended {
+                return Ok(None);
+            }
         }
         let byte = self.input.read_u8(self.position);
         self.position += 1;
-        Ok(byte)
+        Ok(Some(byte))
     }
 }
 

@@ -4,11 +4,13 @@ use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
 use exo_abi::function::{QueueService, StopReason};
+use exo_abi::virtio::block::{IN, STATUS_OK};
 use exo_abi::virtio::descriptor::WRITE;
 use exo_abi::virtio::{feature, status};
 use vm_memory::{Bytes, GuestAddress};
 
-use super::board::Board;
+use super::block::disk::Disk;
+use super::board::{Board, block};
 use super::driver::{Driver, SIZE};
 use super::{DeviceSpecification, FunctionSpecification};
 
@@ -90,6 +92,60 @@ fn output_is_written() {
     driver.ring(1);
     driver.wait("the end of the output", || driver.used_index(1) == 1);
     assert!(*written.0.lock().unwrap() == text);
+}
+
+/// Takes nothing until it is told to.
+struct Blocked(std::sync::mpsc::Receiver<()>, Written);
+
+impl Write for Blocked {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = self.0.recv();
+        self.1.write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn output_that_nobody_takes_holds_up_no_other_queue() {
+    for service in [QueueService::Events, QueueService::Polled] {
+        let (release, blocked) = std::sync::mpsc::channel();
+        let written = Written::default();
+        let streams = DeviceSpecification::Streams {
+            input: Box::new(Cursor::new(Vec::new())),
+            output: Box::new(Blocked(blocked, written.clone())),
+        };
+        let disk = Arc::new(Disk::in_memory(64).unwrap());
+        let board = Board::new(vec![
+            FunctionSpecification {
+                name: "terminal".into(),
+                device: streams,
+            },
+            block(disk, None, false, 1),
+        ]);
+        let (terminal, disk) = (board.bind(1), board.bind(2));
+        start(&terminal, service);
+        terminal.describe(1, 3, terminal.base + 0x1_0000, 9, 0, 0);
+        terminal.offer_at(1, SIZE, 0, 3);
+        terminal.ring(1);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        disk.start(service);
+        let data = (disk.base + 0x1_0000, 512);
+        for _ in 0..10 {
+            assert_eq!(disk.request(IN, 0, data, WRITE), Ok(STATUS_OK));
+        }
+        assert_eq!(terminal.used_index(1), 0, "not written yet");
+        // Neither does it hold up a reset, nor what comes after it.
+        start(&terminal, service);
+        terminal.describe(1, 3, terminal.base + 0x1_0000, 7, 0, 0);
+        terminal.offer_at(1, SIZE, 0, 3);
+        terminal.ring(1);
+        assert_eq!(disk.request(IN, 0, data, WRITE), Ok(STATUS_OK));
+        drop(release);
+        terminal.wait("the output", || terminal.used_index(1) == 1);
+        assert_eq!(written.0.lock().unwrap().len(), 16);
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Reads lines from its virtio console and writes each back, until a line says `exit`.
+//! Reads lines from its virtio console and writes each back, until a line says `exit` or the input ends.
 //!
 //! `--interrupts`: sleep until the device interrupts, instead of polling.
 #![no_std]
@@ -24,8 +24,7 @@ fn main() -> Result<(), String> {
     let function = Transport::find(DEVICE_CONSOLE, 0).map_err(|error| error.to_string())?;
     let mut console = Console::open(function, service).map_err(|error| error.to_string())?;
     let mut line = Vec::new();
-    loop {
-        let byte = console.read_byte().map_err(|error| error.to_string())?;
+    while let Some(byte) = console.read_byte().map_err(|error| error.to_string())? {
         line.push(byte);
         if byte == b'\n' || line.len() == LINE_MAX {
             console.write(&line).map_err(|error| error.to_string())?;
@@ -35,4 +34,5 @@ fn main() -> Result<(), String> {
             line.clear();
         }
     }
+    console.write(&line).map_err(|error| error.to_string())
 }

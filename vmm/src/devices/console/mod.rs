@@ -1,15 +1,16 @@
 //! virtio-console (virtio 1.2, section 5.3) with one port: a stream in, a stream out.
 //!
 //! Input is read only once a driver has started the receive queue, so that a guest that wants none leaves it alone. At
-//! the end of the input the driver gets one buffer back with nothing in it. Output that nobody takes holds up whoever
-//! serves the queue, as it would hold up a program that writes to a full pipe.
+//! the end of the input the driver gets one buffer back with nothing in it. A buffer of output is given back when it is
+//! written; output that nobody takes holds up this queue, and no other.
 
 mod input;
+mod output;
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::RawFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use exo_abi::function::{QueueService, StopReason};
 use exo_abi::virtio::DEVICE_CONSOLE;
@@ -20,6 +21,7 @@ use super::ring::Ring;
 use super::server::QueueHandler;
 use super::signals::QueueCounters;
 use input::Input;
+use output::Output;
 
 const QUEUE_SIZE_MAX: u16 = 64;
 /// Queues: input and output.
@@ -29,13 +31,10 @@ const RECEIVE: u16 = 0;
 /// Bytes that are moved at a time.
 const PIECE: usize = 4096;
 
-/// Where output goes.
-type Output = Arc<Mutex<Box<dyn Write + Send>>>;
-
 /// A console.
 pub struct Console {
     input: Arc<Input>,
-    output: Output,
+    output: Arc<Output>,
 }
 
 impl Console {
@@ -43,7 +42,7 @@ impl Console {
     pub fn new(input: Box<dyn Read + Send>, output: Box<dyn Write + Send>) -> io::Result<Self> {
         Ok(Self {
             input: Arc::new(Input::new(input)?),
-            output: Arc::new(Mutex::new(output)),
+            output: Arc::new(Output::new(output)?),
         })
     }
 }
@@ -71,9 +70,11 @@ impl VirtioDevice for Console {
         _size: u16,
     ) -> io::Result<Box<dyn QueueHandler>> {
         if queue != RECEIVE {
+            self.output.start()?;
             return Ok(Box::new(Transmitter {
                 output: self.output.clone(),
                 chain: Chain::default(),
+                current: None,
             }));
         }
         self.input.start()?;
@@ -135,8 +136,10 @@ impl QueueHandler for Receiver {
 
 /// The transmit queue.
 struct Transmitter {
-    output: Output,
+    output: Arc<Output>,
     chain: Chain,
+    /// The chain that is being written, and what of it has not been offered yet.
+    current: Option<(u16, Buffer)>,
 }
 
 impl QueueHandler for Transmitter {
@@ -148,20 +151,33 @@ impl QueueHandler for Transmitter {
         let Some(ring) = ring else {
             return Ok(false);
         };
-        ring.serve_each(&mut self.chain, |memory, chain| {
-            let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut piece = [0; PIECE];
-            let mut left = chain.readable.length() as usize;
-            counters.count(left as u64);
-            while left > 0 {
-                let piece = piece.get_mut(..left.min(PIECE)).unwrap_or_default();
-                chain.readable.take_front(memory, piece)?;
-                left -= piece.len();
-                // Nobody listens any more: the guest is told no more than by a terminal that was unplugged.
-                let _ = output.write_all(piece);
+        let mut worked = false;
+        while self.output.is_idle() {
+            match &mut self.current {
+                Some((head, rest)) if rest.length() == 0 => {
+                    ring.push(*head, 0)?;
+                    self.current = None;
+                }
+                Some((_, rest)) => {
+                    let mut piece = vec![0; PIECE.min(rest.length() as usize)];
+                    rest.take_front(ring.memory(), &mut piece)?;
+                    self.output.offer(piece);
+                }
+                None => {
+                    let Some(head) = ring.pop(&mut self.chain)? else {
+                        break;
+                    };
+                    let buffer = std::mem::take(&mut self.chain.readable);
+                    counters.count(u64::from(buffer.length()));
+                    self.current = Some((head, buffer));
+                }
             }
-            let _ = output.flush();
-            Ok(0)
-        })
+            worked = true;
+        }
+        Ok(worked)
+    }
+
+    fn events(&self) -> Vec<RawFd> {
+        vec![self.output.event()]
     }
 }
