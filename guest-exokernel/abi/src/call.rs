@@ -38,6 +38,14 @@ abi_enum! {
         FunctionBind = CALL_BASE + 11 => "function_bind",
         /// `(capability, index)` -> event index: routes MSI-X vector `index` of a bound function to the caller's event counters.
         VectorBind = CALL_BASE + 12 => "vector_bind",
+        /// `(capability, first, count, rights, kind)` -> capability: a part of what a capability names, with some of its rights.
+        CapabilityDerive = CALL_BASE + 13 => "capability_derive",
+        /// `(capability, environment)` -> capability, as its new holder names it: gives a derived capability away.
+        CapabilityGive = CALL_BASE + 14 => "capability_give",
+        /// `(environment, ANY_ENVIRONMENT or 0)`: from whom the caller accepts capabilities.
+        CapabilityAccept = CALL_BASE + 15 => "capability_accept",
+        /// `(capability)` -> 1 while more is left, else 0: takes back what was derived from it, whoever holds it.
+        CapabilityRevoke = CALL_BASE + 16 => "capability_revoke",
     }
 }
 
@@ -46,6 +54,9 @@ pub const CALL_COUNT: usize = Call::ALL.len();
 
 /// `frame_allocate` asks for frames by no particular name.
 pub const ANY_FRAME: u64 = u64::MAX;
+
+/// `capability_accept` accepts from whomever.
+pub const ANY_ENVIRONMENT: u64 = u64::MAX;
 
 impl Call {
     /// Position in tables with one slot per call.

@@ -41,10 +41,24 @@ abi_enum! {
         Function = 3 => "function",
         /// `first`: port; `count`: ports. The environment that holds it may use them directly.
         Ports = 4 => "ports",
-        /// `first`: frame number; `count`: frames. They are in the holder's DMA domain, with the capability's rights.
+        /// `first`: frame number; `count`: frames. They are in the holder's DMA domain, with the capability's rights. Always
+        /// derived from a capability of frames or blocks; nothing is derived from it.
         Dma = 5 => "dma",
+        /// `resource`: vCPU; `first`: position in its vector of time slices; `count`: slices.
+        Slice = 6 => "slice",
+        /// `first`: number of the environment into which a protected control transfer leads; `count`: 1.
+        Entry = 7 => "entry",
+        /// `resource`: index in the function table; `first`: queue; `count`: queues.
+        Queue = 8 => "queue",
+        /// `resource`: disk; `first`: sector; `count`: sectors.
+        Extent = 9 => "extent",
     }
 }
+
+/// Most derivations between a capability and the root of its tree.
+pub const DEPTH_MAX: u8 = 32;
+/// Most capabilities and mappings, together, that one `capability_revoke` takes: the kernel is not preemptible.
+pub const REVOKE_BATCH: u64 = 64;
 
 /// A set of rights, as capabilities, mappings and DMA mappings carry it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -60,12 +74,18 @@ impl Rights {
     pub const WRITE: Self = Self(2);
     /// A page may be executed. Whoever may read a frame may execute a copy of it, so no capability carries this.
     pub const EXECUTE: Self = Self(4);
+    /// Others may be derived from the capability.
+    pub const DERIVE: Self = Self(8);
+    /// What was derived from the capability may be taken back.
+    pub const REVOKE: Self = Self(16);
     /// Read and write.
     pub const READ_WRITE: Self = Self(3);
     /// Read and execute.
     pub const READ_EXECUTE: Self = Self(5);
-    /// All bits with a meaning.
-    pub const ALL: Self = Self(7);
+    /// All that a mapping can carry.
+    pub const MAPPING: Self = Self(7);
+    /// All that a capability can carry, and what one that was not derived carries.
+    pub const CAPABILITY: Self = Self(27);
 
     /// Whether every right of `other` is here.
     pub const fn contains(self, other: Self) -> bool {
@@ -77,9 +97,9 @@ impl Rights {
         Self(self.0 | other.0)
     }
 
-    /// The rights with this number, or `None` if it has a bit without a meaning.
-    pub const fn from_number(number: u32) -> Option<Self> {
-        if number & !Self::ALL.0 == 0 {
+    /// The rights with this number, or `None` if it has a bit that is not in `allowed`.
+    pub const fn from_number(number: u32, allowed: Self) -> Option<Self> {
+        if number & !allowed.0 == 0 {
             Some(Self(number))
         } else {
             None
@@ -87,7 +107,7 @@ impl Rights {
     }
 }
 
-/// One entry of the exported capability table. A slot with no holder is free.
+/// One entry of the exported capability table. A slot with no holder is free. All links are slots plus one; zero: none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(C)]
 pub struct CapabilityEntry {
@@ -95,10 +115,9 @@ pub struct CapabilityEntry {
     pub first: u64,
     /// How many names.
     pub count: u64,
-    /// Use of the slot that is current; raised when the slot is freed.
+    /// Use of the slot that is current; raised when the slot is freed, and when the capability is given to another holder.
     pub generation: u32,
-    /// Slot, plus one, of the next entry of a list; zero ends it. The list is that of the holder's capabilities, the newest
-    /// first, or that of free slots.
+    /// Next entry of a list: that of the holder's capabilities, the newest first, or that of free slots.
     pub next: u32,
     /// Who holds it; nobody: the slot is free.
     pub holder: EnvironmentId,
@@ -106,8 +125,26 @@ pub struct CapabilityEntry {
     pub kind: u8,
     /// The [`Rights`] it carries.
     pub rights: u8,
-    /// Slot, plus one, of the entry before it in the holder's list; zero for the first, and while free.
+    /// The entry before it in the holder's list; zero for the first, and while free.
     pub previous: u32,
+    /// What the range is part of, by [`Kind`]; zero where the kind needs none.
+    pub resource: u32,
+    /// The capability from which this one was derived; zero: the root of a tree.
+    pub parent: u32,
+    /// The newest of those that were derived from this one.
+    pub first_child: u32,
+    /// The next older one with the same parent.
+    pub next_sibling: u32,
+    /// The next newer one with the same parent.
+    pub previous_sibling: u32,
+    /// Where the list of the mappings under this capability begins; zero: there is none.
+    pub first_mapping: u32,
+    /// Not zero while the holder has bound it; what it says depends on the [`Kind`].
+    pub bound: u32,
+    /// Derivations between it and the root of its tree.
+    pub depth: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
 }
 
-const _: () = assert!(size_of::<CapabilityEntry>() == 32);
+const _: () = assert!(size_of::<CapabilityEntry>() == 64);

@@ -20,6 +20,9 @@ pub const ENVIRONMENTS_MAX: usize = 1024;
 /// Most bytes of an environment's name, without a terminating zero.
 pub const NAME_MAX: usize = 32;
 
+/// Value of [`EnvironmentEntry::accepts`] for everybody.
+pub const ACCEPTS_ANY: u32 = u32::MAX;
+
 abi_enum! {
     /// What an environment is doing.
     pub enum State: u32 {
@@ -88,13 +91,17 @@ pub struct EnvironmentEntry {
     pub dma_mappings_quota: u32,
     /// Slot, plus one, of its newest capability, from which `CapabilityEntry::next` leads to the others; zero: it has none.
     pub first_capability: u32,
+    /// From whom it accepts capabilities: a number, 0 nobody, [`ACCEPTS_ANY`] everybody.
+    pub accepts: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Kernel entries by call, in the order of [`crate::Call::ALL`]. `null` is not counted: its path is the bare gate.
     pub calls: [u64; CALL_COUNT],
     /// Device interrupts taken for it.
     pub interrupts: u64,
 }
 
-const _: () = assert!(size_of::<EnvironmentEntry>() == 120 + 8 * CALL_COUNT + 8);
+const _: () = assert!(size_of::<EnvironmentEntry>() == 128 + 8 * CALL_COUNT + 8);
 
 /// Most capabilities that an environment starts with.
 pub const INITIAL_CAPABILITIES_MAX: usize = 64;

@@ -23,7 +23,7 @@ abi_enum! {
         Exhausted = 9 => "exhausted",
         /// The caller's quota does not allow it.
         Quota = 10 => "quota",
-        /// The resource is still mapped, or still in a DMA domain.
+        /// The resource is still mapped or bound, or others are derived from it.
         InUse = 11 => "in-use",
         /// There is nothing mapped there.
         NotMapped = 12 => "not-mapped",
@@ -31,6 +31,8 @@ abi_enum! {
         BadState = 13 => "bad-state",
         /// This machine does not have what the call needs.
         Unsupported = 14 => "unsupported",
+        /// The environment does not accept this from the caller, or has ended.
+        Unwilling = 15 => "unwilling",
     }
 }
 

@@ -31,10 +31,10 @@ pub struct BlockEntry {
     pub used: u16,
     /// Zero.
     pub reserved2: u16,
-    /// Page mappings of a whole block, outside the frame window.
+    /// Page mappings of a whole block, by whomever, outside the frame window.
     pub mappings: u32,
-    /// Frames of a whole block that are in a DMA domain.
-    pub dma: u32,
+    /// Zero.
+    pub reserved3: u32,
 }
 
 const _: () = assert!(size_of::<BlockEntry>() == 16);
@@ -45,12 +45,10 @@ const _: () = assert!(size_of::<BlockEntry>() == 16);
 pub struct FrameEntry {
     /// Owner.
     pub owner: EnvironmentId,
-    /// Mappings outside the frame window.
-    pub mappings: u16,
-    /// DMA mappings.
-    pub dma: u16,
     /// Zero.
     pub reserved: u16,
+    /// Mappings, by whomever, outside the frame window. Page-table frames for more than it can count do not exist.
+    pub mappings: u32,
 }
 
 const _: () = assert!(size_of::<FrameEntry>() == 8);

@@ -67,7 +67,10 @@ fn describe() -> String {
         ("READ", Rights::READ),
         ("WRITE", Rights::WRITE),
         ("EXECUTE", Rights::EXECUTE),
-        ("ALL", Rights::ALL),
+        ("DERIVE", Rights::DERIVE),
+        ("REVOKE", Rights::REVOKE),
+        ("MAPPING", Rights::MAPPING),
+        ("CAPABILITY", Rights::CAPABILITY),
     ] {
         writeln!(out, "rights {name} {:#x}", rights.0).unwrap();
     }
@@ -95,10 +98,11 @@ fn describe() -> String {
             KERNEL_DEVICES, DEVICE_HOLE, DEVICE_HOLE_END,
         },
         bundle::{BUNDLE_MAGIC, SEGMENTS_MAX, ENVIRONMENT_FUNCTIONS_MAX, VCPUS_MAX},
-        call::{CALL_BASE, CALL_COUNT, ANY_FRAME},
+        call::{CALL_BASE, CALL_COUNT, ANY_FRAME, ANY_ENVIRONMENT},
+        capability::{DEPTH_MAX, REVOKE_BATCH},
         environment::{
             ENVIRONMENTS_MAX, NAME_MAX, INITIAL_CAPABILITIES_MAX, EXCEPTION_STACK_TOP, UPCALL_SLOTS, EVENTS_MAX,
-            UPCALL_CREDIT,
+            UPCALL_CREDIT, ACCEPTS_ANY,
         },
         error::{DONE},
         function::{
@@ -131,12 +135,15 @@ fn describe() -> String {
             name, entry, segments, first_page, pages, grant_blocks, vcpu, arguments, argument_count, frames_quota,
             tables_quota, capabilities_quota, dma_mappings_quota, console, function_count, reserved, functions,
         },
-        CapabilityEntry { first, count, generation, next, holder, kind, rights, previous },
+        CapabilityEntry {
+            first, count, generation, next, holder, kind, rights, previous, resource, parent, first_child, next_sibling,
+            previous_sibling, first_mapping, bound, depth, reserved,
+        },
         ControlBlock { command, arguments, status },
         EnvironmentEntry {
             name, state, abort_reason, exit_status, abort_vector, abort_error_code, abort_instruction, abort_address,
             vcpu, frames, frames_quota, tables, tables_quota, capabilities, capabilities_quota, dma_mappings,
-            dma_mappings_quota, first_capability, calls, interrupts,
+            dma_mappings_quota, first_capability, accepts, reserved, calls, interrupts,
         },
         EnvironmentPage {
             id, capability_count, grant_first, grant_frames, arguments, argument_count, capabilities, reserved,
@@ -146,8 +153,8 @@ fn describe() -> String {
         CallPage {
             upcall_credit, reserved, events, start_time, bytes, requests, unused, event_counters, batch,
         },
-        BlockEntry { owner, state, reserved, used, reserved2, mappings, dma },
-        FrameEntry { owner, mappings, dma, reserved },
+        BlockEntry { owner, state, reserved, used, reserved2, mappings, reserved3 },
+        FrameEntry { owner, reserved, mappings },
         FunctionRecord {
             address, device_type, registers, doorbells, msix, configuration, queues, vectors,
         },

@@ -30,29 +30,50 @@ pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
     // Functions first: when they are reset nothing is in flight, and no frame is given back under a device's hands.
     let mut next = kernel.ledger.newest_capability(id);
     while let Some(capability) = next {
-        next = kernel.ledger.older_capability(id, capability);
-        if let Ok(entry) = kernel.ledger.capability(id, capability)
+        if let Ok(&entry) = kernel.ledger.capability(id, capability)
             && entry.kind == Kind::Function as u8
         {
-            release(kernel, id, capability, &entry);
+            unbind_function(kernel, capability, &entry);
         }
+        next = kernel.ledger.older_capability(id, capability);
     }
     while let Some(capability) = kernel.ledger.newest_capability(id)
-        && let Ok(entry) = kernel.ledger.capability(id, capability)
+        && let Ok(&entry) = kernel.ledger.capability(id, capability)
     {
+        revoke_below(kernel, capability, u64::MAX);
         release(kernel, id, capability, &entry);
     }
 }
 
-/// Gives back what one capability names, which nothing prevents any more, and makes the capability stale.
+/// Takes what was derived from `ancestor`, whoever holds it, the last derived first; at most `batch` capabilities. Whether all
+/// are gone. Cost: linear in what is taken.
+pub fn revoke_below(kernel: &mut Kernel, ancestor: Capability, batch: u64) -> bool {
+    let mut from = ancestor;
+    let mut left = batch;
+    while let Some(leaf) = kernel.ledger.leaf_below(ancestor, from) {
+        if left == 0 {
+            return false;
+        }
+        left -= 1;
+        from = kernel.ledger.parent(leaf).unwrap_or(ancestor);
+        if let Some(&entry) = kernel.ledger.entry(leaf) {
+            release(kernel, entry.holder, leaf, &entry);
+        }
+    }
+    true
+}
+
+/// Gives back what one capability names, which nothing prevents any more, and makes the capability stale. What a derived one
+/// names stays with the root of its tree.
 pub fn release(
     kernel: &mut Kernel,
     id: EnvironmentId,
     capability: Capability,
     entry: &CapabilityEntry,
 ) {
+    let root = entry.parent == 0;
     match Kind::from_number(entry.kind) {
-        Some(Kind::Frames | Kind::Blocks) => {
+        Some(Kind::Frames | Kind::Blocks) if root => {
             let blocks = entry.kind == Kind::Blocks as u8;
             if let Ok(environment) = kernel.environment(id) {
                 environment
@@ -61,8 +82,8 @@ pub fn release(
             }
             scrub(kernel, entry.first, entry.count);
         }
-        Some(Kind::Function) => release_function(kernel, id, entry.first),
-        Some(Kind::Ports) => {
+        Some(Kind::Function) => unbind_function(kernel, capability, entry),
+        Some(Kind::Ports) if root => {
             if let Ok(environment) = kernel.environment(id) {
                 environment.context.console = false;
             }
@@ -73,7 +94,7 @@ pub fn release(
                 let _ = iommu.unmap(id, entry.first, entry.count);
             }
         }
-        None => {}
+        _ => {}
     }
     kernel.ledger.commit_free(id, capability);
 }
@@ -87,20 +108,21 @@ fn scrub(kernel: &Kernel, first: u64, count: u64) {
     }
 }
 
-/// A bound function is reset, detached, and may start no DMA and no interrupt.
-fn release_function(kernel: &mut Kernel, id: EnvironmentId, index: u64) {
-    let Ok(function) = kernel.ledger.function(index as u32) else {
+/// A function that was bound by this capability is reset, detached, and may start no DMA and no interrupt.
+fn unbind_function(kernel: &mut Kernel, capability: Capability, entry: &CapabilityEntry) {
+    let Ok(function) = kernel.ledger.function(entry.first as u32) else {
         return;
     };
-    if function.bound == 0 {
+    if entry.bound == 0 {
         return;
     }
     let record = function.record;
     // The function exists, so the only refusals of the device cannot come.
-    let _ = control_device::run(Command::FunctionReset, [index, 0, 0, 0]);
+    let _ = control_device::run(Command::FunctionReset, [entry.first, 0, 0, 0]);
     if let Some(iommu) = &mut kernel.iommu {
-        let _ = iommu.detach(id, record.address);
+        let _ = iommu.detach(entry.holder, record.address);
     }
     devices::write::<u16>(record.configuration + PCI_MSIX_CAPABILITY + 2, 0);
     devices::write::<u16>(record.configuration + PCI_COMMAND, 0);
+    kernel.ledger.commit_unbind(capability);
 }

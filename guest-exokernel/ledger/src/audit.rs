@@ -5,6 +5,7 @@ mod environments;
 mod functions;
 mod holders;
 mod memory;
+mod tree;
 
 use crate::Ledger;
 
@@ -15,27 +16,29 @@ pub enum Inconsistency {
     ForeignFrame(u64),
     /// So many frames have an owner, and no capability names them, or the reverse.
     UnnamedFrame(u64),
-    /// Two capabilities name the same frame or function; the slots.
+    /// Two capabilities, neither derived, name the same frame or function; the slots.
     SharedName(u32, u32),
     /// An entry of the block table has fields that its state does not allow, or the wrong number of used frames.
     Block(u64),
     /// An entry of the frame table has fields although its block is not split, or a reserved field.
     Frame(u64),
-    /// A free frame or block is mapped or in a domain.
+    /// A free frame or block is mapped.
     FreeInUse(u64),
     /// Somebody owns what is no memory of this machine.
     NoMemory(u64),
-    /// A frame, or the block of it, is in a domain more or less often than DMA capabilities say.
-    DmaCount(u64),
-    /// The holder of a DMA capability does not own this frame.
-    ForeignDma(u64),
+    /// The links of this slot to its parent, children or neighbours in the tree of derivation are wrong.
+    Tree(u32),
+    /// This slot names or may do what its parent does not.
+    Derived(u32),
+    /// So many derived capabilities are in no list of children.
+    Orphans(u64),
     /// A slot of the capability table is neither in good use, nor clean.
     Slot(u32),
     /// The list of free slots is a loop, or misses a slot.
     FreeList(u32),
     /// The list of what an environment holds has this slot wrongly, or ends here too early.
     HolderList(u32),
-    /// A function is owned without a capability, or the reverse; or it is bound or mapped and nobody's.
+    /// A function is owned without a capability, or the reverse; or it is bound or mapped by nobody, or by two.
     Function(u32),
     /// An environment's count of something is wrong, or beyond its quota.
     EnvironmentCount(u16),
@@ -50,8 +53,8 @@ impl Ledger<'_> {
         self.audit_slots()?;
         self.audit_free_list()?;
         self.audit_holders()?;
+        self.audit_tree()?;
         self.audit_names()?;
-        self.audit_dma()?;
         self.audit_functions()?;
         self.audit_environments()
     }

@@ -5,25 +5,64 @@ use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::Ledger;
 
+/// What a capability names: a range of names of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// Kind of resource.
+    pub kind: Kind,
+    /// What the range is part of, for kinds that say so; else 0.
+    pub resource: u32,
+    /// First name.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+}
+
+impl Name {
+    /// A range of a kind that is not part of anything.
+    pub const fn new(kind: Kind, first: u64, count: u64) -> Self {
+        Self {
+            kind,
+            resource: 0,
+            first,
+            count,
+        }
+    }
+
+    /// Whether the range lies in `count` names from `first` on.
+    pub(crate) fn lies_in(&self, (first, count): (u64, u64)) -> bool {
+        self.first
+            .checked_sub(first)
+            .and_then(|offset| offset.checked_add(self.count))
+            .is_some_and(|end| end <= count)
+    }
+}
+
 impl Ledger<'_> {
     /// The entry behind `capability`, if `holder` holds it. The one place where a capability is believed.
     pub fn capability(
         &self,
         holder: EnvironmentId,
         capability: Capability,
-    ) -> Result<CapabilityEntry, Error> {
-        let entry = self
-            .tables
-            .capabilities
-            .get(capability.slot() as usize)
-            .ok_or(Error::BadCapability)?;
+    ) -> Result<&CapabilityEntry, Error> {
+        let entry = self.slot(capability.slot()).ok_or(Error::BadCapability)?;
         if entry.holder != holder
             || entry.generation != capability.generation()
             || holder == EnvironmentId::NOBODY
         {
             return Err(Error::BadCapability);
         }
-        Ok(*entry)
+        Ok(entry)
+    }
+
+    /// The entry of a slot.
+    pub(crate) fn slot(&self, slot: u32) -> Option<&CapabilityEntry> {
+        self.tables.capabilities.get(slot as usize)
+    }
+
+    /// The entry of a slot, to change.
+    pub(crate) fn slot_mut(&mut self, slot: u32) -> Option<&mut CapabilityEntry> {
+        self.tables.capabilities.get_mut(slot as usize)
     }
 
     /// The same, for a capability that must name a device function: its index.
@@ -54,13 +93,11 @@ impl Ledger<'_> {
     }
 
     /// Records a capability, after [`Self::check_capability_quota`]. Constant cost. Without a free slot, or for a holder
-    /// that is no environment, it records nothing.
+    /// that is no environment, it records nothing. It is the root of a tree.
     pub fn add_capability(
         &mut self,
         holder: EnvironmentId,
-        kind: Kind,
-        first: u64,
-        count: u64,
+        name: Name,
         rights: Rights,
     ) -> Capability {
         if self.environment(holder).is_err() {
@@ -79,10 +116,11 @@ impl Ledger<'_> {
         } else {
             self.free_capability = entry.next;
         }
-        entry.first = first;
-        entry.count = count;
+        entry.first = name.first;
+        entry.count = name.count;
+        entry.resource = name.resource;
         entry.holder = holder;
-        entry.kind = kind as u8;
+        entry.kind = name.kind as u8;
         entry.rights = rights.0 as u8;
         let capability = Capability::new(slot, entry.generation);
         self.tables.summary.capabilities_used =
@@ -91,12 +129,18 @@ impl Ledger<'_> {
         capability
     }
 
-    /// Makes the word stale and the slot free. Constant cost. A slot whose generations are used up is never used again.
+    /// Makes the word stale and the slot free. Constant cost. A slot whose generations are used up is never used again; whoever
+    /// held it last may have one capability less from then on, so that the quotas of the others are worth as much as before.
     pub(crate) fn remove_capability(&mut self, holder: EnvironmentId, capability: Capability) {
         let slot = capability.slot();
         let free = self.free_capability;
         self.unlink(holder, slot);
-        let Some(entry) = self.tables.capabilities.get_mut(slot as usize) else {
+        if let Some(&entry) = self.slot(slot)
+            && entry.parent != 0
+        {
+            self.prune(&entry);
+        }
+        let Some(entry) = self.slot_mut(slot) else {
             return;
         };
         let next_generation = entry.generation.checked_add(1);
@@ -107,6 +151,8 @@ impl Ledger<'_> {
         if next_generation.is_some() {
             entry.next = free;
             self.free_capability = slot.saturating_add(1);
+        } else if let Some(environment) = self.environment_mut(holder) {
+            environment.capabilities_quota = environment.capabilities_quota.saturating_sub(1);
         }
         self.tables.summary.capabilities_used =
             self.tables.summary.capabilities_used.saturating_sub(1);

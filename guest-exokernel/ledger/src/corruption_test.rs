@@ -7,7 +7,7 @@ mod machine;
 use exo_abi::environment::State;
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
-use crate::{Inconsistency, Ledger};
+use crate::{Inconsistency, Ledger, Name};
 use machine::*;
 
 /// First frame of the capability in slot 0.
@@ -24,11 +24,11 @@ fn busy() -> Ledger<'static> {
     map_dma(&mut ledger, ONE, frames, (FIRST, 2), Rights::READ).unwrap();
     map_dma(&mut ledger, ONE, block, (3 * BLOCK, 100), Rights::READ).unwrap();
     let function = give_function(&mut ledger, 1, ONE);
-    ledger.commit_bind(1);
+    ledger.commit_bind(function, 1);
     map(&mut ledger, ONE, function, (registers(1), 1), Rights::READ).unwrap();
     allocate(&mut ledger, TWO, FIRST + 20, 1, 0).unwrap();
     for _ in 0..2 {
-        ledger.add_capability(TWO, Kind::Ports, 0x3f8, 1, Rights::READ_WRITE);
+        ledger.add_capability(TWO, Name::new(Kind::Ports, 0x3f8, 1), Rights::READ_WRITE);
     }
     for slot in [6, 7] {
         free(&mut ledger, TWO, Capability::new(slot, 1)).unwrap();
@@ -76,8 +76,8 @@ finds! {
         |l| l.tables.frames[FRAME].reserved = 1 => Inconsistency::Frame(FIRST);
     finds_mapping_of_free_frame:
         |l| l.tables.frames[FRAME - 1].mappings = 1 => Inconsistency::FreeInUse(FIRST - 1);
-    finds_dma_of_free_block:
-        |l| l.tables.blocks[5].dma = 1 => Inconsistency::FreeInUse(5 * BLOCK);
+    finds_mapping_of_free_block:
+        |l| l.tables.blocks[5].mappings = 1 => Inconsistency::FreeInUse(5 * BLOCK);
     finds_owner_of_the_hole: |l| {
         l.tables.blocks[HOLE as usize].owner = ONE;
         l.tables.blocks[HOLE as usize].state = 1;
@@ -88,7 +88,7 @@ finds! {
     finds_wrong_count_of_environments: |l| l.tables.summary.environments_alive += 1 => Inconsistency::Summary;
     finds_lost_table_frame: |l| l.tables.summary.free_tables -= 1 => Inconsistency::Summary;
 
-    finds_kind_without_meaning: |l| l.tables.capabilities[0].kind = 9 => Inconsistency::Slot(0);
+    finds_kind_without_meaning: |l| l.tables.capabilities[0].kind = 99 => Inconsistency::Slot(0);
     finds_executable_capability: |l| l.tables.capabilities[0].rights = 7 => Inconsistency::Slot(0);
     finds_generation_zero_in_use: |l| l.tables.capabilities[0].generation = 0 => Inconsistency::Slot(0);
     finds_holder_beyond_the_table:
@@ -128,10 +128,10 @@ finds! {
     finds_list_beyond_the_table: |l| l.tables.capabilities[0].next = 100 => Inconsistency::HolderList(99);
 
     finds_shared_frames: |l| {
-        l.add_capability(ONE, Kind::Frames, FIRST + 3, 1, Rights::READ_WRITE)
+        l.add_capability(ONE, Name::new(Kind::Frames, FIRST + 3, 1), Rights::READ_WRITE)
     } => Inconsistency::SharedName(0, 7);
     finds_shared_function: |l| {
-        l.add_capability(TWO, Kind::Function, 1, 1, Rights::READ_WRITE)
+        l.add_capability(TWO, Name::new(Kind::Function, 1, 1), Rights::READ_WRITE)
     } => Inconsistency::SharedName(4, 7);
     finds_capability_for_frames_of_others:
         |l| l.tables.frames[FRAME].owner = TWO => Inconsistency::ForeignFrame(FIRST);
@@ -139,25 +139,41 @@ finds! {
         |l| l.tables.capabilities[1].kind = 1 => Inconsistency::ForeignFrame(3 * BLOCK);
     finds_frames_without_capability:
         |l| l.tables.capabilities[0].count = 3 => Inconsistency::UnnamedFrame(1);
-    finds_frame_in_no_domain:
-        |l| l.tables.frames[FRAME].dma = 0 => Inconsistency::DmaCount(2 * BLOCK);
-    finds_frame_in_too_many_domains:
-        |l| l.tables.frames[FRAME].dma = 2 => Inconsistency::DmaCount(FIRST);
-    finds_dma_count_in_the_wrong_place: |l| {
-        l.tables.frames[FRAME].dma = 0;
-        l.tables.frames[FRAME + 2].dma = 1;
-    } => Inconsistency::DmaCount(FIRST + 2);
-    finds_wrong_dma_count_of_block: |l| l.tables.blocks[3].dma -= 1 => Inconsistency::DmaCount(3 * BLOCK);
-    finds_dma_to_frames_of_others:
-        |l| l.tables.capabilities[2].first = FIRST + 19 => Inconsistency::ForeignDma(FIRST + 19);
+
+    finds_dma_to_other_frames:
+        |l| l.tables.capabilities[2].first = FIRST + 19 => Inconsistency::Derived(2);
+    finds_dma_to_more_frames: |l| l.tables.capabilities[2].count = 5 => Inconsistency::Derived(2);
+    finds_more_rights_than_the_parent_has: |l| l.tables.capabilities[0].rights = 2 => Inconsistency::Derived(2);
+    finds_another_kind_than_the_parent: |l| {
+        l.tables.capabilities[2].kind = Kind::Ports as u8;
+        l.tables.environments[0].dma_mappings -= 1;
+    } => Inconsistency::Derived(2);
+    finds_another_resource_than_the_parent: |l| l.tables.capabilities[2].resource = 1 => Inconsistency::Derived(2);
+    finds_dma_without_parent: |l| l.tables.capabilities[2].parent = 0 => Inconsistency::Tree(2);
+    finds_root_with_depth: |l| l.tables.capabilities[0].depth = 1 => Inconsistency::Tree(0);
+    finds_root_with_siblings: |l| l.tables.capabilities[1].next_sibling = 1 => Inconsistency::Tree(1);
+    finds_wrong_depth: |l| l.tables.capabilities[2].depth = 2 => Inconsistency::Tree(2);
+    finds_parent_that_is_free: |l| l.tables.capabilities[2].parent = 7 => Inconsistency::Tree(2);
+    finds_parent_beyond_the_table: |l| l.tables.capabilities[2].parent = 100 => Inconsistency::Tree(2);
+    finds_children_of_another: |l| l.tables.capabilities[5].first_child = 3 => Inconsistency::Tree(2);
+    finds_child_beyond_the_table: |l| l.tables.capabilities[5].first_child = 100 => Inconsistency::Tree(5);
+    finds_child_that_is_free: |l| l.tables.capabilities[5].first_child = 7 => Inconsistency::Tree(6);
+    finds_child_in_no_list: |l| l.tables.capabilities[0].first_child = 0 => Inconsistency::Orphans(1);
+    finds_loop_of_siblings: |l| l.tables.capabilities[2].next_sibling = 3 => Inconsistency::Tree(2);
+    finds_wrong_way_back_among_siblings: |l| {
+        l.tables.capabilities[2].previous_sibling = 4;
+    } => Inconsistency::Tree(2);
+    finds_rest_of_the_tree_in_free_slot: |l| l.tables.capabilities[6].first_child = 3 => Inconsistency::Slot(6);
+    finds_reserved_field_of_slot: |l| l.tables.capabilities[0].reserved = [0, 1, 0] => Inconsistency::Slot(0);
 
     finds_function_owner_without_capability:
         |l| l.tables.functions[2].owner = ONE => Inconsistency::Function(2);
     finds_function_of_others: |l| l.tables.functions[1].owner = TWO => Inconsistency::Function(1);
     finds_bound_function_of_nobody: |l| l.tables.functions[2].bound = 1 => Inconsistency::Function(2);
+    finds_function_bound_by_nobody: |l| l.tables.capabilities[4].bound = 0 => Inconsistency::Function(1);
     finds_mapped_function_that_is_not_bound: |l| l.tables.functions[1].bound = 0 => Inconsistency::Function(1);
     finds_capability_for_no_function:
-        |l| l.add_capability(TWO, Kind::Function, 3, 1, Rights::READ) => Inconsistency::Function(3);
+        |l| l.add_capability(TWO, Name::new(Kind::Function, 3, 1), Rights::READ) => Inconsistency::Function(3);
 
     finds_wrong_count_of_frames: |l| {
         l.tables.environments[0].frames += 1;
@@ -182,17 +198,19 @@ finds! {
 }
 
 #[test]
-fn a_slot_whose_generations_are_used_up_is_retired() {
+fn a_slot_whose_generations_are_used_up_is_retired_and_charged() {
     let mut ledger = busy();
     let first = Capability::new(7, 2);
     ledger.tables.capabilities[7].generation = u32::MAX;
-    let last = ledger.add_capability(ONE, Kind::Ports, 1, 1, Rights::READ);
+    let last = ledger.add_capability(ONE, Name::new(Kind::Ports, 1, 1), Rights::READ);
     assert_eq!(last, Capability::new(7, u32::MAX));
     free(&mut ledger, ONE, last).unwrap();
+    let quota = ledger.environment(ONE).unwrap().capabilities_quota;
+    assert_eq!(quota, QUOTAS.capabilities - 1);
     ledger.audit().unwrap();
-    let next = ledger.add_capability(ONE, Kind::Ports, 1, 1, Rights::READ);
+    let next = ledger.add_capability(ONE, Name::new(Kind::Ports, 1, 1), Rights::READ);
     assert_eq!(next.slot(), 6);
-    let fresh = ledger.add_capability(ONE, Kind::Ports, 1, 1, Rights::READ);
+    let fresh = ledger.add_capability(ONE, Name::new(Kind::Ports, 1, 1), Rights::READ);
     assert_eq!(fresh, Capability::new(8, 1));
     for stale in [first, last, Capability::new(7, 0), Capability::new(7, 1)] {
         for holder in [ONE, EnvironmentId::NOBODY] {
@@ -201,14 +219,4 @@ fn a_slot_whose_generations_are_used_up_is_retired() {
         }
     }
     ledger.audit().unwrap();
-}
-
-#[test]
-fn dma_count_of_a_block_does_not_wrap() {
-    let ledger = busy();
-    let block = Capability::new(1, 1);
-    ledger.tables.blocks[3].dma = u32::MAX - 100;
-    let map = |count| ledger.check_dma_map(ONE, block, 3 * BLOCK, count, Rights::READ);
-    assert_eq!(map(100), Ok(()));
-    assert_eq!(map(101), Err(Error::Quota));
 }

@@ -95,6 +95,7 @@ impl Ledger<'_> {
         }
         if let Some(entry) = self.environment_mut(id) {
             entry.state = State::Exited as u32;
+            entry.accepts = 0;
             entry.exit_status = status;
         }
         self.tables.summary.environments_alive =
@@ -108,6 +109,7 @@ impl Ledger<'_> {
         }
         if let Some(entry) = self.environment_mut(id) {
             entry.state = State::Aborted as u32;
+            entry.accepts = 0;
             entry.abort_reason = reason as u32;
             let [vector, error_code, instruction, address] = fault;
             entry.abort_vector = vector;

@@ -5,8 +5,7 @@ use exo_abi::{Capability, EnvironmentId};
 use crate::Ledger;
 
 impl Ledger<'_> {
-    /// The newest capability of `holder`. Whoever takes everything back begins here: DMA rights are newer than the capability
-    /// of their frames, so no frame is given back while a device reaches it.
+    /// The newest capability of `holder`.
     pub fn newest_capability(&self, holder: EnvironmentId) -> Option<Capability> {
         self.linked(self.environment(holder).ok()?.first_capability)
     }
@@ -21,9 +20,9 @@ impl Ledger<'_> {
     }
 
     /// The word for a slot as links name it.
-    fn linked(&self, link: u32) -> Option<Capability> {
+    pub(crate) fn linked(&self, link: u32) -> Option<Capability> {
         let slot = link.checked_sub(1)?;
-        let entry = self.tables.capabilities.get(slot as usize)?;
+        let entry = self.slot(slot)?;
         Some(Capability::new(slot, entry.generation))
     }
 
@@ -40,7 +39,7 @@ impl Ledger<'_> {
 
     /// Takes a slot out of its holder's list, and counts it no more.
     pub(crate) fn unlink(&mut self, holder: EnvironmentId, slot: u32) {
-        let Some(entry) = self.tables.capabilities.get(slot as usize) else {
+        let Some(entry) = self.slot(slot) else {
             return;
         };
         let (previous, next) = (entry.previous, entry.next);
@@ -54,7 +53,7 @@ impl Ledger<'_> {
     fn join(&mut self, holder: EnvironmentId, previous: u32, next: u32) {
         match previous.checked_sub(1) {
             Some(slot) => {
-                if let Some(entry) = self.tables.capabilities.get_mut(slot as usize) {
+                if let Some(entry) = self.slot_mut(slot) {
                     entry.next = next;
                 }
             }
@@ -65,7 +64,7 @@ impl Ledger<'_> {
             }
         }
         if let Some(slot) = next.checked_sub(1)
-            && let Some(entry) = self.tables.capabilities.get_mut(slot as usize)
+            && let Some(entry) = self.slot_mut(slot)
         {
             entry.previous = previous;
         }

@@ -25,15 +25,19 @@ mod capabilities;
     clippy::arithmetic_side_effects
 )]
 mod corruption_test;
+mod derivation;
 mod dma;
 mod environments;
 mod functions;
+mod giving;
 mod holders;
 mod mappings;
 mod memory;
 mod search;
+mod tree;
 
 pub use audit::Inconsistency;
+pub use capabilities::Name;
 pub use environments::Quotas;
 pub use memory::{Allocation, FrameRange};
 

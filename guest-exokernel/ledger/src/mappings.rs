@@ -28,7 +28,7 @@ fn lies_in(first: u64, count: u64, (start, length): (u64, u64)) -> bool {
 
 impl Ledger<'_> {
     /// Whether `holder` may map `count` pages from frame `first` on with `rights`. The answer says whether they are device pages.
-    /// Order of checks: capability, kind, rights, count, then function state and range, or range and counters.
+    /// Order of checks: capability, kind, rights, count, then function state and range, or range.
     #[inline(always)] // a fifth of the path of mapping one page is here
     pub fn check_mapping(
         &self,
@@ -41,8 +41,12 @@ impl Ledger<'_> {
         let entry = self.capability(holder, capability)?;
         let kind = match Kind::from_number(entry.kind) {
             Some(kind @ (Kind::Frames | Kind::Blocks | Kind::Function)) => kind,
-            Some(Kind::Ports | Kind::Dma) | None => return Err(Error::WrongKind),
+            _ => return Err(Error::WrongKind),
         };
+        // What is mapped under a derived capability must be found again when that is revoked, and it is not yet.
+        if entry.depth != 0 {
+            return Err(Error::NotPermitted);
+        }
         // A mapping is readable in any case, and whoever may read may execute: see `Rights::EXECUTE`.
         let needed = Rights((rights.0 & Rights::WRITE.0) | Rights::READ.0);
         if !Rights(u32::from(entry.rights)).contains(needed) {
@@ -52,12 +56,9 @@ impl Ledger<'_> {
             return Err(Error::BadCount);
         }
         if kind == Kind::Function {
-            self.check_function_pages(&entry, first, count, rights)?;
-        } else {
-            if !lies_in(first, count, (entry.first, entry.count)) {
-                return Err(Error::OutOfRange);
-            }
-            self.check_mapping_counts(kind, first, count)?;
+            self.check_function_pages(entry, first, count, rights)?;
+        } else if !lies_in(first, count, (entry.first, entry.count)) {
+            return Err(Error::OutOfRange);
         }
         Ok(kind)
     }
@@ -75,7 +76,7 @@ impl Ledger<'_> {
             .functions
             .get(entry.first as usize)
             .ok_or(Error::OutOfRange)?;
-        if function.bound == 0 {
+        if entry.bound == 0 {
             return Err(Error::BadState);
         }
         if rights.contains(Rights::EXECUTE) {
@@ -88,25 +89,6 @@ impl Ledger<'_> {
             Ok(())
         } else {
             Err(Error::OutOfRange)
-        }
-    }
-
-    /// The counters of mappings must not wrap.
-    fn check_mapping_counts(&self, kind: Kind, first: u64, count: u64) -> Result<(), Error> {
-        if kind == Kind::Blocks {
-            // A block counts 32 bits of mappings; page-table frames for so many do not exist.
-            return Ok(());
-        }
-        let end = first.saturating_add(count);
-        let frames = self
-            .tables
-            .frames
-            .get(first as usize..end as usize)
-            .ok_or(Error::OutOfRange)?;
-        if frames.iter().any(|frame| frame.mappings == u16::MAX) {
-            Err(Error::Quota)
-        } else {
-            Ok(())
         }
     }
 
@@ -170,46 +152,62 @@ impl Ledger<'_> {
         })
     }
 
-    /// What freeing `capability` would give back; refused while any of it is mapped or in a DMA domain.
+    /// What freeing `capability` would give back; refused while others are derived from it, or any of it is mapped.
     pub fn check_free(
         &self,
         holder: EnvironmentId,
         capability: Capability,
     ) -> Result<CapabilityEntry, Error> {
         let entry = self.capability(holder, capability)?;
+        if entry.first_child != 0 || entry.first_mapping != 0 || self.is_mapped(entry) {
+            return Err(Error::InUse);
+        }
+        Ok(*entry)
+    }
+
+    /// Whether what a capability without children names is mapped, as the counts of the resource say.
+    fn is_mapped(&self, entry: &CapabilityEntry) -> bool {
+        if entry.parent != 0 {
+            return false;
+        }
         let (first, end) = (entry.first, entry.first.saturating_add(entry.count));
-        let in_use = match Kind::from_number(entry.kind) {
+        match Kind::from_number(entry.kind) {
             Some(Kind::Frames) => self
                 .tables
                 .frames
                 .get(first as usize..end as usize)
                 .unwrap_or_default()
                 .iter()
-                .any(|frame| frame.mappings != 0 || frame.dma != 0),
+                .any(|frame| frame.mappings != 0),
             Some(Kind::Blocks) => self
                 .tables
                 .blocks
                 .get((first >> BLOCK_ORDER) as usize..(end >> BLOCK_ORDER) as usize)
                 .unwrap_or_default()
                 .iter()
-                .any(|block| block.mappings != 0 || block.dma != 0),
+                .any(|block| block.mappings != 0),
             Some(Kind::Function) => self
                 .tables
                 .functions
                 .get(first as usize)
                 .is_some_and(|function| function.mappings != 0),
-            Some(Kind::Ports | Kind::Dma) | None => false,
-        };
-        if in_use { Err(Error::InUse) } else { Ok(entry) }
+            _ => false,
+        }
     }
 
-    /// Gives back what `capability` names, after [`Self::check_free`], or when its holder has ended.
+    /// Gives back what `capability` names, after [`Self::check_free`], or when its holder has ended, or when it is revoked: then
+    /// what was derived from it has gone before. What a derived capability names stays its root's. While
+    /// something is derived from it, nothing happens.
     pub fn commit_free(&mut self, holder: EnvironmentId, capability: Capability) {
-        let Ok(entry) = self.capability(holder, capability) else {
+        let Ok(&entry) = self.capability(holder, capability) else {
             return;
         };
+        if entry.first_child != 0 {
+            return;
+        }
+        let root = entry.parent == 0;
         match Kind::from_number(entry.kind) {
-            Some(kind @ (Kind::Frames | Kind::Blocks)) => {
+            Some(kind @ (Kind::Frames | Kind::Blocks)) if root => {
                 self.give_back(
                     holder,
                     Allocation {
@@ -219,9 +217,14 @@ impl Ledger<'_> {
                     },
                 );
             }
-            Some(Kind::Function) => self.release_function(entry.first as u32, holder),
-            Some(Kind::Dma) => self.remove_dma(holder, entry.first, entry.count),
-            Some(Kind::Ports) | None => {}
+            Some(Kind::Function) => {
+                self.commit_unbind(capability);
+                if root {
+                    self.release_function(entry.first as u32, holder);
+                }
+            }
+            Some(Kind::Dma) => self.remove_dma(holder),
+            _ => {}
         }
         self.remove_capability(holder, capability);
     }

@@ -6,6 +6,7 @@ use exo_abi::frame::{BlockEntry, BlockState, FrameEntry};
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::Ledger;
+use crate::capabilities::Name;
 
 /// Frame numbers `start..end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -136,10 +137,8 @@ impl Ledger<'_> {
         self.take(holder, allocation);
         self.add_capability(
             holder,
-            allocation.kind,
-            allocation.first,
-            allocation.count,
-            Rights::READ_WRITE,
+            Name::new(allocation.kind, allocation.first, allocation.count),
+            Rights::CAPABILITY,
         )
     }
 

@@ -7,9 +7,12 @@ mod rules {
     mod allocation;
     mod boot;
     mod capabilities;
+    mod derivation;
     mod dma;
     mod environments;
     mod freeing;
     mod functions;
+    mod giving;
     mod mappings;
+    mod revocation;
 }

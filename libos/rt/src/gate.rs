@@ -11,7 +11,7 @@ use exo_abi::environment::CallPage;
 use exo_abi::error::DONE;
 use exo_abi::interface_page::InterfacePage;
 use exo_abi::map::{MAP_BATCH, MapEntry};
-use exo_abi::{Call, Capability, Error, Rights};
+use exo_abi::{Call, Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::shared;
 
@@ -38,6 +38,13 @@ impl Answer {
 /// Enters the kernel with any number in the number register; not for the calls that may switch.
 #[inline(always)]
 pub fn enter(number: u64, arguments: [u64; 4]) -> Answer {
+    let [a, b, c, d] = arguments;
+    enter_with_five(number, [a, b, c, d, 0])
+}
+
+/// The same with one argument more.
+#[inline(always)]
+fn enter_with_five(number: u64, arguments: [u64; 5]) -> Answer {
     let status;
     let value;
     // SAFETY: 1. the gate entry is code of the kernel interface page; 2. the ABI says which registers are lost, and all of
@@ -52,8 +59,8 @@ pub fn enter(number: u64, arguments: [u64; 4]) -> Answer {
             inlateout("rdx") arguments[2] => value,
             inlateout("r10") arguments[3] => _,
             inlateout("r11") INTERFACE_PAGE => _,
+            inlateout("r8") arguments[4] => _,
             lateout("rcx") _,
-            lateout("r8") _,
             lateout("r9") _,
         );
     }
@@ -189,4 +196,58 @@ pub fn function_bind(capability: Capability) -> Result<(), Error> {
 /// [`Call::VectorBind`]; returns the event index.
 pub fn vector_bind(capability: Capability, index: u32) -> Result<u64, Error> {
     call(Call::VectorBind, [capability.0, u64::from(index), 0, 0])
+}
+
+/// [`Call::CapabilityDerive`]; the new capability is of the same kind.
+pub fn capability_derive(
+    capability: Capability,
+    first: u64,
+    count: u64,
+    rights: Rights,
+) -> Result<Capability, Error> {
+    derive(capability, first, count, rights, 0)
+}
+
+/// [`Call::CapabilityDerive`] of another kind: queues of a function.
+pub fn capability_derive_kind(
+    capability: Capability,
+    first: u64,
+    count: u64,
+    rights: Rights,
+    kind: Kind,
+) -> Result<Capability, Error> {
+    derive(capability, first, count, rights, kind as u64)
+}
+
+fn derive(
+    capability: Capability,
+    first: u64,
+    count: u64,
+    rights: Rights,
+    kind: u64,
+) -> Result<Capability, Error> {
+    let arguments = [capability.0, first, count, u64::from(rights.0), kind];
+    enter_with_five(Call::CapabilityDerive as u64, arguments)
+        .result()
+        .map(Capability)
+}
+
+/// [`Call::CapabilityGive`]; returns the word by which the new holder names it.
+pub fn capability_give(
+    capability: Capability,
+    environment: EnvironmentId,
+) -> Result<Capability, Error> {
+    let arguments = [capability.0, u64::from(environment.0), 0, 0];
+    call(Call::CapabilityGive, arguments).map(Capability)
+}
+
+/// [`Call::CapabilityAccept`]: an environment's number, [`exo_abi::call::ANY_ENVIRONMENT`], or 0.
+pub fn capability_accept(environment: u64) -> Result<(), Error> {
+    call(Call::CapabilityAccept, [environment, 0, 0, 0]).map(drop)
+}
+
+/// [`Call::CapabilityRevoke`], until nothing is left.
+pub fn capability_revoke(capability: Capability) -> Result<(), Error> {
+    while call(Call::CapabilityRevoke, [capability.0, 0, 0, 0])? != 0 {}
+    Ok(())
 }

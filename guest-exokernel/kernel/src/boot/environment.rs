@@ -6,7 +6,7 @@ use exo_abi::environment::INITIAL_CAPABILITIES_MAX;
 use exo_abi::layout::{ENVIRONMENT_PAIR, Layout};
 use exo_abi::port::CONSOLE_PORT;
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
-use exo_ledger::Quotas;
+use exo_ledger::{Name, Quotas};
 
 use super::bundle::Bundle;
 use super::information::refuse;
@@ -103,10 +103,8 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
         grant(ledger.check_capability_quota(id), number, "console");
         give(ledger.add_capability(
             id,
-            Kind::Ports,
-            u64::from(CONSOLE_PORT),
-            1,
-            Rights::READ_WRITE,
+            Name::new(Kind::Ports, u64::from(CONSOLE_PORT), 1),
+            Rights::CAPABILITY,
         ));
     }
     for &function in record.functions.iter().take(record.function_count as usize) {
@@ -114,10 +112,8 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
         ledger.give_function(function, id);
         give(ledger.add_capability(
             id,
-            Kind::Function,
-            u64::from(function),
-            1,
-            Rights::READ_WRITE,
+            Name::new(Kind::Function, u64::from(function), 1),
+            Rights::CAPABILITY,
         ));
     }
 

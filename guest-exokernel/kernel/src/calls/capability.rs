@@ -1,13 +1,14 @@
-//! Giving back what a capability names.
+//! Capabilities as such: giving back what one names, deriving, giving to others, taking back.
 
+use exo_abi::capability::REVOKE_BATCH;
 use exo_abi::{Capability, EnvironmentId, Error, Kind};
 
 use crate::ending;
 use crate::hw::vcpu;
 use crate::kernel::Kernel;
 
-/// Frees the resource and makes the capability stale. Frames must not be mapped outside the window nor in the DMA domain;
-/// a function must have no page mapped.
+/// Frees the resource and makes the capability stale. Nothing may be derived from it; frames must not be mapped outside the
+/// window; a function must have no page mapped.
 pub fn capability_free(
     kernel: &mut Kernel,
     index: usize,
@@ -21,9 +22,55 @@ pub fn capability_free(
         kernel.ledger.commit_free(caller, capability);
         return Ok(0);
     }
-    if entry.kind == Kind::Ports as u8 {
+    if entry.kind == Kind::Ports as u8 && entry.parent == 0 {
         vcpu::allow_console(index, false);
     }
     ending::release(kernel, caller, capability, &entry);
     Ok(0)
+}
+
+/// Derives a capability, which the caller holds.
+pub fn capability_derive(
+    kernel: &mut Kernel,
+    caller: EnvironmentId,
+    capability: Capability,
+    range: (u64, u64),
+    rights: u64,
+    kind: u64,
+) -> Result<u64, Error> {
+    let ledger = &mut kernel.ledger;
+    let (name, rights) = ledger.check_derive(caller, capability, range, rights, kind)?;
+    Ok(ledger.commit_derive(caller, capability, name, rights).0)
+}
+
+/// Gives a derived capability, of which no use is made, to another environment. The answer is the word of the new holder.
+pub fn capability_give(
+    kernel: &mut Kernel,
+    caller: EnvironmentId,
+    capability: Capability,
+    environment: u64,
+) -> Result<u64, Error> {
+    let receiver = kernel.ledger.check_give(caller, capability, environment)?;
+    Ok(kernel.ledger.commit_give(caller, capability, receiver).0)
+}
+
+/// Says from whom the caller accepts capabilities.
+pub fn capability_accept(
+    kernel: &mut Kernel,
+    caller: EnvironmentId,
+    environment: u64,
+) -> Result<u64, Error> {
+    kernel.ledger.accept(caller, environment)?;
+    Ok(0)
+}
+
+/// Takes back what was derived from the capability: so much of it as one call may.
+pub fn capability_revoke(
+    kernel: &mut Kernel,
+    caller: EnvironmentId,
+    capability: Capability,
+) -> Result<u64, Error> {
+    kernel.ledger.check_revoke(caller, capability)?;
+    let done = ending::revoke_below(kernel, capability, REVOKE_BATCH);
+    Ok(u64::from(!done))
 }

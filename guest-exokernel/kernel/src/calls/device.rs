@@ -29,7 +29,7 @@ pub fn dma_map(
 ) -> Result<u64, Error> {
     let rights = u32::try_from(rights)
         .ok()
-        .and_then(Rights::from_number)
+        .and_then(|rights| Rights::from_number(rights, Rights::READ_WRITE))
         .ok_or(Error::BadArgument)?;
     kernel
         .ledger
@@ -41,7 +41,10 @@ pub fn dma_map(
         .ok_or(Error::BadState)?
         .map(caller, first, count, rights)?;
 
-    Ok(kernel.ledger.commit_dma_map(caller, first, count, rights).0)
+    let ledger = &mut kernel.ledger;
+    Ok(ledger
+        .commit_dma_map(caller, capability, first, count, rights)
+        .0)
 }
 
 /// Attaches a function to the caller's domain; from now on it may start DMA, and its pages can be mapped.
@@ -68,7 +71,7 @@ pub fn function_bind(
         record.configuration + PCI_COMMAND,
         PCI_COMMAND_MEMORY | PCI_COMMAND_BUS_MASTER,
     );
-    kernel.ledger.commit_bind(index);
+    kernel.ledger.commit_bind(capability, index);
     Ok(0)
 }
 
@@ -80,8 +83,7 @@ pub fn vector_bind(
     capability: Capability,
     vector: u64,
 ) -> Result<u64, Error> {
-    let function = kernel.ledger.function_capability(caller, capability)?;
-    let record = kernel.ledger.check_vector(function, vector)?;
+    let (function, record) = kernel.ledger.check_vector(caller, capability, vector)?;
     if !kernel.has(Features::X2APIC) {
         return Err(Error::Unsupported);
     }

@@ -59,7 +59,7 @@ pub extern "C" fn handle_call(
     b: u64,
     c: u64,
     d: u64,
-    _e: u64,
+    e: u64,
     _f: u64,
     position: u64,
 ) -> Answer {
@@ -70,7 +70,7 @@ pub extern "C" fn handle_call(
             return Err(Error::BadArgument).into();
         };
         kernel.ledger.count_call(caller, call);
-        dispatch(kernel, index, caller, call, [a, b, c, d])
+        dispatch(kernel, index, caller, call, [a, b, c, d, e])
     });
     match outcome {
         Outcome::Answer(answer) => answer,
@@ -83,9 +83,9 @@ fn dispatch(
     index: usize,
     caller: EnvironmentId,
     call: Call,
-    arguments: [u64; 4],
+    arguments: [u64; 5],
 ) -> Outcome {
-    let [a, b, c, d] = arguments;
+    let [a, b, c, d, e] = arguments;
     match call {
         Call::Null => Ok(0).into(),
         Call::EnvironmentExit => {
@@ -106,5 +106,15 @@ fn dispatch(
         Call::DmaMap => device::dma_map(kernel, caller, Capability(a), b, c, d).into(),
         Call::FunctionBind => device::function_bind(kernel, caller, Capability(a)).into(),
         Call::VectorBind => device::vector_bind(kernel, index, caller, Capability(a), b).into(),
+        Call::CapabilityDerive => {
+            capability::capability_derive(kernel, caller, Capability(a), (b, c), d, e).into()
+        }
+        Call::CapabilityGive => {
+            capability::capability_give(kernel, caller, Capability(a), b).into()
+        }
+        Call::CapabilityAccept => capability::capability_accept(kernel, caller, a).into(),
+        Call::CapabilityRevoke => {
+            capability::capability_revoke(kernel, caller, Capability(a)).into()
+        }
     }
 }

@@ -84,7 +84,7 @@ fn check_run(entry: &MapEntry, budget: u64) -> Result<u64, Error> {
 }
 
 fn map_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<(), Error> {
-    let rights = Rights::from_number(entry.rights).ok_or(Error::BadArgument)?;
+    let rights = Rights::from_number(entry.rights, Rights::MAPPING).ok_or(Error::BadArgument)?;
     let (address, frame, pages) = (entry.address, entry.frame, u64::from(entry.pages));
     let capability = Capability(entry.capability);
     let kind = kernel
@@ -122,7 +122,7 @@ fn present_table(caller: Caller, entry: &MapEntry) -> Result<PageTable, Error> {
 }
 
 fn protect_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<(), Error> {
-    let rights = Rights::from_number(entry.rights).ok_or(Error::BadArgument)?;
+    let rights = Rights::from_number(entry.rights, Rights::MAPPING).ok_or(Error::BadArgument)?;
     let (address, pages) = (entry.address, u64::from(entry.pages));
     let table = present_table(caller, entry)?;
     let capability = Capability(entry.capability);

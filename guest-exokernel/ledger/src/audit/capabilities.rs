@@ -12,17 +12,20 @@ use crate::Ledger;
 fn is_well_formed(entry: &CapabilityEntry) -> bool {
     let sound = match Kind::from_number(entry.kind) {
         Some(Kind::Blocks) => {
-            entry.first.is_multiple_of(BLOCK_FRAMES) && entry.count.is_multiple_of(BLOCK_FRAMES)
+            let aligned = entry.first.is_multiple_of(BLOCK_FRAMES)
+                && entry.count.is_multiple_of(BLOCK_FRAMES);
+            aligned || entry.parent != 0
         }
-        Some(Kind::Function) => entry.count == 1,
-        Some(Kind::Frames | Kind::Ports | Kind::Dma) => true,
+        Some(Kind::Function | Kind::Entry) => entry.count == 1,
+        Some(_) => true,
         None => false,
     };
     sound
         && entry.count != 0
         && entry.first.checked_add(entry.count).is_some()
         && entry.generation != 0
-        && Rights::READ_WRITE.contains(Rights(u32::from(entry.rights)))
+        && entry.reserved == [0; 3]
+        && Rights::CAPABILITY.contains(Rights(u32::from(entry.rights)))
 }
 
 /// Frames, or functions, that both name.
@@ -98,12 +101,13 @@ impl Ledger<'_> {
         }
     }
 
-    /// No name has two capabilities, and frames have exactly the owners that capabilities say.
+    /// No name has two capabilities that were not derived, and frames have exactly the owners that those say.
     pub(super) fn audit_names(&self) -> Result<(), Inconsistency> {
         let mut named = 0u64;
-        for (slot, entry) in self.used_slots() {
-            let overlapping = self
-                .used_slots()
+        let roots = self.used_slots().filter(|(_, entry)| entry.parent == 0);
+        for (slot, entry) in roots.clone() {
+            let overlapping = roots
+                .clone()
                 .take_while(|&(other, _)| other < slot)
                 .find(|(_, other)| names_overlap(entry, other));
             if let Some((other, _)) = overlapping {
@@ -112,7 +116,7 @@ impl Ledger<'_> {
             let state = match Kind::from_number(entry.kind) {
                 Some(Kind::Frames) => BlockState::Split,
                 Some(Kind::Blocks) => BlockState::Whole,
-                Some(Kind::Function | Kind::Ports | Kind::Dma) | None => continue,
+                _ => continue,
             };
             for frame in entry.first..entry.first.saturating_add(entry.count) {
                 let block = self.tables.blocks.get((frame >> BLOCK_ORDER) as usize);

@@ -69,11 +69,9 @@ impl Ledger<'_> {
             owner: block.owner,
             state: block.state,
             mappings: block.mappings,
-            dma: block.dma,
             ..BlockEntry::default()
         };
-        let kernel_in_use =
-            block.owner == EnvironmentId::KERNEL && (block.mappings != 0 || block.dma != 0);
+        let kernel_in_use = block.owner == EnvironmentId::KERNEL && block.mappings != 0;
         if *block != expected || kernel_in_use || !self.is_owner(block.owner) {
             return Err(Inconsistency::Block(first));
         }

@@ -6,7 +6,7 @@ use exo_abi::frame::{BlockEntry, FrameEntry};
 use exo_abi::function::{FunctionEntry, FunctionRecord};
 use exo_abi::layout::Summary;
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
-use exo_ledger::{FrameRange, Ledger, Quotas, Tables};
+use exo_ledger::{FrameRange, Ledger, Name, Quotas, Tables};
 
 /// Whole blocks of the machine. Block 0 is the kernel's, block 4 a hole. Behind them comes half a block of memory.
 pub const BLOCKS: u64 = 7;
@@ -83,6 +83,8 @@ fn absent() -> EnvironmentEntry {
         dma_mappings: 0,
         dma_mappings_quota: 0,
         first_capability: 0,
+        accepts: 0,
+        reserved: 0,
         calls: [0; exo_abi::call::CALL_COUNT],
         interrupts: 0,
     }
@@ -182,7 +184,7 @@ pub fn map_dma(
     rights: Rights,
 ) -> Result<Capability, Error> {
     ledger.check_dma_map(holder, capability, first, count, rights)?;
-    Ok(ledger.commit_dma_map(holder, first, count, rights))
+    Ok(ledger.commit_dma_map(holder, capability, first, count, rights))
 }
 
 /// What the kernel does for one entry of `page_map`, page tables aside.
@@ -209,11 +211,69 @@ pub fn give_function(ledger: &mut Ledger, index: u32, holder: EnvironmentId) -> 
     ledger.give_function(index, holder);
     ledger.add_capability(
         holder,
-        Kind::Function,
-        u64::from(index),
-        1,
-        Rights::READ_WRITE,
+        Name::new(Kind::Function, u64::from(index), 1),
+        Rights::CAPABILITY,
     )
+}
+
+/// What the kernel does for `capability_derive` of the same kind.
+pub fn derive(
+    ledger: &mut Ledger,
+    holder: EnvironmentId,
+    capability: Capability,
+    range: (u64, u64),
+    rights: Rights,
+) -> Result<Capability, Error> {
+    derive_kind(ledger, holder, capability, range, u64::from(rights.0), 0)
+}
+
+/// What the kernel does for `capability_derive`.
+pub fn derive_kind(
+    ledger: &mut Ledger,
+    holder: EnvironmentId,
+    capability: Capability,
+    range: (u64, u64),
+    rights: u64,
+    kind: u64,
+) -> Result<Capability, Error> {
+    let (name, rights) = ledger.check_derive(holder, capability, range, rights, kind)?;
+    Ok(ledger.commit_derive(holder, capability, name, rights))
+}
+
+/// What the kernel does for `capability_give`.
+pub fn give(
+    ledger: &mut Ledger,
+    holder: EnvironmentId,
+    capability: Capability,
+    to: EnvironmentId,
+) -> Result<Capability, Error> {
+    let to = ledger.check_give(holder, capability, u64::from(to.0))?;
+    Ok(ledger.commit_give(holder, capability, to))
+}
+
+/// What the kernel does for one `capability_revoke` with a batch of this size; whether all is gone.
+pub fn revoke(
+    ledger: &mut Ledger,
+    holder: EnvironmentId,
+    capability: Capability,
+    batch: u64,
+) -> Result<bool, Error> {
+    ledger.check_revoke(holder, capability)?;
+    Ok(revoke_below(ledger, capability, batch))
+}
+
+/// Takes what was derived from a capability, `batch` at most; whether all is gone.
+pub fn revoke_below(ledger: &mut Ledger, ancestor: Capability, batch: u64) -> bool {
+    let mut from = ancestor;
+    for _ in 0..batch {
+        let Some(leaf) = ledger.leaf_below(ancestor, from) else {
+            return true;
+        };
+        from = ledger.parent(leaf).unwrap();
+        let holder = ledger.entry(leaf).unwrap().holder;
+        ledger.commit_free(holder, leaf);
+    }
+    ledger.leaf_below(ancestor, from).is_none()
 }
 
 /// What the kernel does when an environment ends: functions first, then all the rest from the newest on.
@@ -222,10 +282,11 @@ pub fn take_everything_back(ledger: &mut Ledger, holder: EnvironmentId) {
     while let Some(capability) = next {
         next = ledger.older_capability(holder, capability);
         if ledger.function_capability(holder, capability).is_ok() {
-            ledger.commit_free(holder, capability);
+            ledger.commit_unbind(capability);
         }
     }
     while let Some(capability) = ledger.newest_capability(holder) {
+        revoke_below(ledger, capability, u64::MAX);
         ledger.commit_free(holder, capability);
     }
 }

@@ -125,7 +125,7 @@ impl Comparison {
                     } else {
                         Kind::Blocks
                     };
-                    self.record(word, caller, kind, Rights::READ_WRITE);
+                    self.record(word, caller, kind, Rights::CAPABILITY);
                 }
                 ("allocate", expected.map(drop), plan.map(drop))
             }
@@ -137,7 +137,7 @@ impl Comparison {
                 let expected = self.model.claim(caller, first, count);
                 let answer = ledger.claim_frames(caller, first, count);
                 if let (Ok(word), Ok(())) = (answer, expected) {
-                    self.record(word, caller, Kind::Frames, Rights::READ_WRITE);
+                    self.record(word, caller, Kind::Frames, Rights::CAPABILITY);
                 }
                 ("claim", expected, answer.map(drop))
             }
@@ -212,7 +212,7 @@ impl Comparison {
                 let answer = self.ledger.check_capability_quota(caller);
                 if answer.is_ok() {
                     let word = give_function(&mut self.ledger, index, caller);
-                    self.record(word, caller, Kind::Function, Rights::READ_WRITE);
+                    self.record(word, caller, Kind::Function, Rights::CAPABILITY);
                 }
                 ("give", expected, answer)
             }
@@ -285,6 +285,6 @@ impl Comparison {
 fn bind(ledger: &mut Ledger, caller: EnvironmentId, word: Capability) -> Result<(), Error> {
     let index = ledger.function_capability(caller, word)?;
     ledger.check_bind(index)?;
-    ledger.commit_bind(index);
+    ledger.commit_bind(word, index);
     Ok(())
 }

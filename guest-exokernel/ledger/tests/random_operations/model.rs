@@ -191,7 +191,7 @@ impl Model {
                 let mut mappings = self.mappings.iter();
                 mappings.any(|&(_, page, device)| device && is_page_of(index, page, 1))
             }
-            Kind::Ports | Kind::Dma => false,
+            _ => false,
         };
         if in_use { Err(Error::InUse) } else { Ok(()) }
     }

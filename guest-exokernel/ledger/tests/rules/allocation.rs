@@ -102,11 +102,11 @@ fn allocation_carries_read_and_write() {
     let entry = ledger.capability(ONE, frames).unwrap();
     assert_eq!((entry.first, entry.count), (2 * BLOCK + 3, 2));
     assert_eq!(entry.kind, Kind::Frames as u8);
-    assert_eq!(u32::from(entry.rights), Rights::READ_WRITE.0);
+    assert_eq!(u32::from(entry.rights), Rights::CAPABILITY.0);
     let entry = ledger.capability(ONE, blocks).unwrap();
     assert_eq!((entry.first, entry.count), (3 * BLOCK, BLOCK));
     assert_eq!(entry.kind, Kind::Blocks as u8);
-    assert_eq!(u32::from(entry.rights), Rights::READ_WRITE.0);
+    assert_eq!(u32::from(entry.rights), Rights::CAPABILITY.0);
 }
 
 #[test]

@@ -159,9 +159,7 @@ fn nobody_and_the_kernel_hold_no_capabilities() {
     ] {
         let word = ledger.add_capability(
             holder,
-            exo_abi::Kind::Ports,
-            0x3f8,
-            1,
+            exo_ledger::Name::new(exo_abi::Kind::Ports, 0x3f8, 1),
             exo_abi::Rights::READ_WRITE,
         );
         assert_eq!(word, Capability::NONE);

@@ -2,6 +2,7 @@
 
 use exo_abi::call::ANY_FRAME;
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
+use exo_ledger::Name;
 
 use crate::machine::*;
 
@@ -82,7 +83,7 @@ fn freed_slots_are_used_before_fresh_ones_last_freed_first() {
 fn without_a_slot_nothing_is_recorded() {
     let mut ledger = machine();
     let ports = |ledger: &mut exo_ledger::Ledger, holder| {
-        ledger.add_capability(holder, Kind::Ports, 0x3f8, 1, Rights::READ_WRITE)
+        ledger.add_capability(holder, Name::new(Kind::Ports, 0x3f8, 1), Rights::READ_WRITE)
     };
     for index in 0..SLOTS {
         let holder = EnvironmentId(1 + index as u16 / 7);
@@ -147,17 +148,4 @@ fn a_walk_needs_a_word_that_its_holder_has() {
     for holder in [EnvironmentId::NOBODY, EnvironmentId::KERNEL] {
         assert_eq!(ledger.newest_capability(holder), None);
     }
-}
-
-#[test]
-fn dma_rights_are_found_before_their_frames() {
-    let mut ledger = machine();
-    // A slot that is free again makes the newer capability the one with the lower slot.
-    let hole = allocate(&mut ledger, ONE, ANY_FRAME, 1, 0).unwrap();
-    let frames = allocate(&mut ledger, ONE, 2 * BLOCK, 4, 0).unwrap();
-    free(&mut ledger, ONE, hole).unwrap();
-    let dma = map_dma(&mut ledger, ONE, frames, (2 * BLOCK, 1), Rights::READ).unwrap();
-    assert!(dma.slot() < frames.slot());
-    assert_eq!(ledger.newest_capability(ONE), Some(dma));
-    assert_eq!(ledger.older_capability(ONE, dma), Some(frames));
 }

@@ -1,6 +1,7 @@
 //! `dma_map`, and the freeing of DMA capabilities.
 
 use exo_abi::{EnvironmentId, Error, Kind, Rights};
+use exo_ledger::Name;
 
 use crate::machine::*;
 
@@ -15,7 +16,7 @@ fn refusals_come_in_order_and_change_nothing() {
     let frames = allocate(&mut ledger, ONE, FIRST, COUNT, 0).unwrap();
     let function = give_function(&mut ledger, 1, ONE);
     let dma = map_dma(&mut ledger, ONE, frames, (FIRST, 1), Rights::READ).unwrap();
-    let weak = ledger.add_capability(ONE, Kind::Frames, FIRST, 1, Rights::READ);
+    let weak = ledger.add_capability(ONE, Name::new(Kind::Frames, FIRST, 1), Rights::READ);
     let before = snapshot(&ledger);
     let none = exo_abi::Capability::NONE;
     let (read, write) = (Rights::READ, Rights::WRITE);
@@ -109,7 +110,7 @@ fn dma_mapping_needs_a_capability_within_the_quota_and_a_slot() {
     let mut ledger = machine();
     let frames = allocate(&mut ledger, ONE, FIRST, COUNT, 0).unwrap();
     for _ in 1..QUOTAS.capabilities {
-        ledger.add_capability(ONE, Kind::Ports, 0x3f8, 1, Rights::READ_WRITE);
+        ledger.add_capability(ONE, Name::new(Kind::Ports, 0x3f8, 1), Rights::READ_WRITE);
     }
     let before = snapshot(&ledger);
     let answer = map_dma(&mut ledger, ONE, frames, (FIRST, 1), Rights::READ);
@@ -120,7 +121,7 @@ fn dma_mapping_needs_a_capability_within_the_quota_and_a_slot() {
     let frames = allocate(&mut ledger, ONE, FIRST, COUNT, 0).unwrap();
     for index in 1..SLOTS {
         let holder = EnvironmentId(2 + index as u16 / 10);
-        ledger.add_capability(holder, Kind::Ports, 0x3f8, 1, Rights::READ_WRITE);
+        ledger.add_capability(holder, Name::new(Kind::Ports, 0x3f8, 1), Rights::READ_WRITE);
     }
     let before = snapshot(&ledger);
     let answer = map_dma(&mut ledger, ONE, frames, (FIRST, 1), Rights::READ);
@@ -129,47 +130,33 @@ fn dma_mapping_needs_a_capability_within_the_quota_and_a_slot() {
 }
 
 #[test]
-fn dma_count_of_a_frame_does_not_wrap() {
-    let wanted = usize::from(u16::MAX);
-    let memory = [
-        exo_ledger::FrameRange {
-            start: 0,
-            end: 2 * BLOCK,
-        },
-        Default::default(),
-    ];
-    let mut ledger = bare(2, wanted + 10, memory, 0);
-    let quotas = exo_ledger::Quotas {
-        capabilities: u32::MAX,
-        dma_mappings: u32::MAX,
-        ..QUOTAS
-    };
-    ledger.add_environment(ONE, &[0; 32], 0, quotas);
-    let frames = allocate(&mut ledger, ONE, 7, 2, 0).unwrap();
-    let mut last = frames;
-    for _ in 0..wanted {
-        last = map_dma(&mut ledger, ONE, frames, (7, 1), Rights::READ).unwrap();
-    }
-    let answer = map_dma(&mut ledger, ONE, frames, (7, 2), Rights::READ);
-    assert_eq!(answer, Err(Error::Quota));
-    assert_eq!(free(&mut ledger, ONE, frames), Err(Error::InUse));
-    map_dma(&mut ledger, ONE, frames, (8, 1), Rights::READ).unwrap();
-    free(&mut ledger, ONE, last).unwrap();
-    map_dma(&mut ledger, ONE, frames, (7, 1), Rights::READ).unwrap();
+fn dma_rights_end_with_what_they_were_derived_from() {
+    let mut ledger = machine();
+    let frames = allocate(&mut ledger, ONE, FIRST, COUNT, 0).unwrap();
+    let shared = derive(&mut ledger, ONE, frames, (FIRST, 4), Rights::READ_WRITE).unwrap();
+    ledger.accept(TWO, 1).unwrap();
+    let shared = give(&mut ledger, ONE, shared, TWO).unwrap();
+    let dma = map_dma(&mut ledger, TWO, shared, (FIRST + 1, 2), Rights::WRITE).unwrap();
+    ledger.audit().unwrap();
+    assert_eq!(ledger.environment(TWO).unwrap().dma_mappings, 1);
+    assert_eq!(free(&mut ledger, TWO, shared), Err(Error::InUse));
+    assert_eq!(give(&mut ledger, TWO, shared, TWO), Err(Error::InUse));
+    assert_eq!(give(&mut ledger, TWO, dma, TWO), Err(Error::WrongKind));
+    assert_eq!(revoke(&mut ledger, ONE, frames, 9), Ok(true));
+    assert_eq!(ledger.capability(TWO, dma), Err(Error::BadCapability));
+    assert_eq!(ledger.environment(TWO).unwrap().dma_mappings, 0);
+    free(&mut ledger, ONE, frames).unwrap();
+    ledger.audit().unwrap();
 }
 
 #[test]
-fn a_right_that_outlived_its_frames_lowers_no_count_of_the_next_owner() {
+fn frames_with_dma_rights_are_not_given_back_unchecked() {
     for order in [0, 9] {
         let mut ledger = machine();
-        let old = allocate(&mut ledger, ONE, 2 * BLOCK, 1, order).unwrap();
-        let late = map_dma(&mut ledger, ONE, old, (2 * BLOCK, 1), Rights::READ).unwrap();
-        // Against the order of `newest_capability`.
-        ledger.commit_free(ONE, old);
-        let new = allocate(&mut ledger, TWO, 2 * BLOCK, 1, order).unwrap();
-        map_dma(&mut ledger, TWO, new, (2 * BLOCK, 1), Rights::READ).unwrap();
-        ledger.commit_free(ONE, late);
-        assert_eq!(free(&mut ledger, TWO, new), Err(Error::InUse));
-        ledger.audit().unwrap();
+        let memory = allocate(&mut ledger, ONE, 2 * BLOCK, 1, order).unwrap();
+        map_dma(&mut ledger, ONE, memory, (2 * BLOCK, 1), Rights::READ).unwrap();
+        let before = snapshot(&ledger);
+        ledger.commit_free(ONE, memory);
+        assert_eq!(snapshot(&ledger), before);
     }
 }

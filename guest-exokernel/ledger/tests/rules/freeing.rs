@@ -2,6 +2,7 @@
 
 use exo_abi::call::ANY_FRAME;
 use exo_abi::{Error, Kind, Rights};
+use exo_ledger::Name;
 
 use crate::machine::*;
 
@@ -47,7 +48,7 @@ fn others_and_stale_words_free_nothing() {
 #[test]
 fn check_tells_what_is_given_back() {
     let mut ledger = machine();
-    let ports = ledger.add_capability(ONE, Kind::Ports, 0x3f8, 1, Rights::READ_WRITE);
+    let ports = ledger.add_capability(ONE, Name::new(Kind::Ports, 0x3f8, 1), Rights::READ_WRITE);
     let entry = ledger.check_free(ONE, ports).unwrap();
     assert_eq!((entry.kind, entry.first), (Kind::Ports as u8, 0x3f8));
     ledger.commit_free(ONE, ports);
@@ -74,7 +75,7 @@ fn an_ended_environment_loses_everything_though_mapped() {
     let frames = allocate(&mut ledger, ONE, ANY_FRAME, 9, 0).unwrap();
     for word in [blocks, frames] {
         let first = ledger.capability(ONE, word).unwrap().first;
-        map(&mut ledger, ONE, word, (first, 4), Rights::ALL).unwrap();
+        map(&mut ledger, ONE, word, (first, 4), Rights::MAPPING).unwrap();
         map_dma(&mut ledger, ONE, word, (first + 1, 3), Rights::READ_WRITE).unwrap();
     }
     let kept = allocate(&mut ledger, TWO, ANY_FRAME, 1, 0).unwrap();

@@ -30,7 +30,7 @@ fn main() -> Verdict {
     for rights in [
         Rights::NONE,
         Rights::EXECUTE,
-        Rights::ALL,
+        Rights::MAPPING,
         Rights(8),
         Rights(u32::MAX),
     ] {
