@@ -79,6 +79,7 @@ attacks! {
     allocate_foreign_frame "allocate-foreign-frame" Verdict::Refused;
     allocate_nonsense "allocate-nonsense" Verdict::Refused;
     available_jump "available-jump" Verdict::Refused;
+    beside_ports "beside-ports" Verdict::Refused;
     bad_flags "bad-flags" Verdict::Refused;
     bad_rights "bad-rights" Verdict::Refused;
     bad_upcall "bad-upcall" Verdict::Refused;

@@ -6,6 +6,7 @@
 //! [`FunctionRecord`]: crate::function::FunctionRecord
 
 use crate::environment::NAME_MAX;
+use crate::port::PortRange;
 
 /// "EXOBUNDL" in memory.
 pub const BUNDLE_MAGIC: u64 = u64::from_le_bytes(*b"EXOBUNDL");
@@ -13,6 +14,8 @@ pub const BUNDLE_MAGIC: u64 = u64::from_le_bytes(*b"EXOBUNDL");
 pub const SEGMENTS_MAX: usize = 8;
 /// Most functions that one environment may be given.
 pub const ENVIRONMENT_FUNCTIONS_MAX: usize = 16;
+/// Most runs of ports that one environment may be given, that of the console included.
+pub const ENVIRONMENT_PORTS_MAX: usize = 4;
 /// Most vCPUs of a machine.
 pub const VCPUS_MAX: usize = 32;
 
@@ -117,14 +120,12 @@ pub struct EnvironmentRecord {
     pub capabilities_quota: u32,
     /// Most DMA mappings.
     pub dma_mappings_quota: u32,
-    /// 1: may write the console port.
-    pub console: u32,
     /// How many of `functions` are there.
     pub function_count: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Ports that it may use.
+    pub ports: [PortRange; ENVIRONMENT_PORTS_MAX],
     /// Functions, as indexes into the function records.
     pub functions: [u32; ENVIRONMENT_FUNCTIONS_MAX],
 }
 
-const _: () = assert!(size_of::<EnvironmentRecord>() == 352);
+const _: () = assert!(size_of::<EnvironmentRecord>() == 360);

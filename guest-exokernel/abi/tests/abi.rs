@@ -14,7 +14,7 @@ use exo_abi::function::{FunctionEntry, FunctionRecord, QueueService, StopReason}
 use exo_abi::interface_page::{Gate, InterfacePage};
 use exo_abi::layout::Summary;
 use exo_abi::map::MapEntry;
-use exo_abi::port::ExitCode;
+use exo_abi::port::{ExitCode, KERNEL_PORTS, PortRange};
 use exo_abi::pvh::{MemoryEntry, ModuleEntry, StartInfo};
 use exo_abi::term::{Comparison, Source, Term};
 use exo_abi::upcall::Vector;
@@ -97,7 +97,7 @@ fn describe() -> String {
             FRAME_WINDOW_SIZE, LOWER_HALF_END, ENVIRONMENT_PAGE, CALL_PAGE, INTERFACE_PAGE, EXPORTED_TABLES, KERNEL_BASE,
             KERNEL_DEVICES, DEVICE_HOLE, DEVICE_HOLE_END,
         },
-        bundle::{BUNDLE_MAGIC, SEGMENTS_MAX, ENVIRONMENT_FUNCTIONS_MAX, VCPUS_MAX},
+        bundle::{BUNDLE_MAGIC, SEGMENTS_MAX, ENVIRONMENT_FUNCTIONS_MAX, ENVIRONMENT_PORTS_MAX, VCPUS_MAX},
         call::{CALL_BASE, CALL_COUNT, ANY_FRAME, ANY_ENVIRONMENT},
         capability::{DEPTH_MAX, REVOKE_BATCH},
         environment::{
@@ -113,7 +113,7 @@ fn describe() -> String {
         interface_page::{INTERFACE_MAGIC, GATE_CODE_OFFSET},
         layout::{KERNEL_TEXT, KERNEL_DATA, KERNEL_LIMIT, MEMORY_MAX, ENVIRONMENT_PAIR},
         map::{MAP_BATCH, MAP_PAGES_MAX},
-        port::{CONSOLE_PORT, EXIT_PORT, CONTROL_PORT},
+        port::{CONSOLE_PORT, EXIT_PORT, CONTROL_PORT, PORTS_END},
         pvh::{START_MAGIC, NOTE_PHYS32_ENTRY, MEMORY_RAM},
         term::{PREDICATE_TERMS_MAX, FILTER_TERMS_MAX, FILTER_REACH, END_OF_PRODUCT},
         upcall::{UPCALL_ENTRY_STRIDE, VECTOR_SYSCALL},
@@ -122,6 +122,7 @@ fn describe() -> String {
             DEVICE_BLOCK, DEVICE_CONSOLE, DEVICE_IOMMU, NO_VECTOR, AVAILABLE_NO_INTERRUPT, USED_NO_NOTIFY,
         },
     );
+    writeln!(out, "const KERNEL_PORTS {KERNEL_PORTS:x?}").unwrap();
     writeln!(out, "const NOTE_NAME {:?}", exo_abi::version::NOTE_NAME).unwrap();
     let section = exo_abi::version::NOTE_SECTION;
     writeln!(out, "const NOTE_SECTION {section}").unwrap();
@@ -130,10 +131,11 @@ fn describe() -> String {
             magic, abi_version, environment_count, function_count, vcpus, features, tsc_khz, pages, tables,
             capabilities,
         },
+        PortRange { first, count },
         Segment { address, first_page, pages, rights, reserved },
         EnvironmentRecord {
             name, entry, segments, first_page, pages, grant_blocks, vcpu, arguments, argument_count, frames_quota,
-            tables_quota, capabilities_quota, dma_mappings_quota, console, function_count, reserved, functions,
+            tables_quota, capabilities_quota, dma_mappings_quota, function_count, ports, functions,
         },
         CapabilityEntry {
             first, count, generation, next, holder, kind, rights, previous, resource, parent, first_child, next_sibling,

@@ -10,6 +10,7 @@ use exo_abi::{Capability, EnvironmentId, Kind};
 use crate::control_device;
 use crate::hw::{console, devices, memory};
 use crate::kernel::Kernel;
+use crate::ports;
 
 /// Takes back everything of an environment whose end is recorded. Cost: linear in what it held.
 pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
@@ -83,11 +84,6 @@ pub fn release(
             scrub(kernel, entry.first, entry.count);
         }
         Some(Kind::Function) => unbind_function(kernel, capability, entry),
-        Some(Kind::Ports) if root => {
-            if let Ok(environment) = kernel.environment(id) {
-                environment.context.console = false;
-            }
-        }
         // Where the domain is gone with its last function, its mappings are gone too.
         Some(Kind::Dma) => {
             if let Some(iommu) = &mut kernel.iommu {
@@ -97,6 +93,9 @@ pub fn release(
         _ => {}
     }
     kernel.ledger.commit_free(id, capability);
+    if entry.kind == Kind::Ports as u8 {
+        ports::update(kernel, id);
+    }
 }
 
 /// Frames read as zero before anybody else gets them.

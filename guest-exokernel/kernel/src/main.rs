@@ -24,6 +24,8 @@ mod iommu;
 #[cfg(target_os = "none")]
 mod kernel;
 #[cfg(target_os = "none")]
+mod ports;
+#[cfg(target_os = "none")]
 mod scheduler;
 
 /// The kernel is no program of the host: `scripts/build` builds it for its own target.

@@ -230,6 +230,31 @@ instructions!(
 );
 
 instructions!(
+    /// Accesses to ports of which some are outside 0x3f9 to 0x3fb, for an environment that was given these.
+    BESIDE_PORTS:
+    "in al, dx", "mov edx, 0x3f8";
+    "out dx, al", "xor eax, eax; mov edx, 0x3f8";
+    "in al, dx", "mov edx, 0x3fc";
+    "out dx, al", "xor eax, eax; mov edx, 0x3fc";
+    "in ax, dx", "mov edx, 0x3f8";
+    "in ax, dx", "mov edx, 0x3fb";
+    "in eax, dx", "mov edx, 0x3f9";
+    "in al, dx", "mov edx, 0x7f9";
+    "in al, dx", "mov edx, 0x400";
+    "out dx, eax", "xor eax, eax; mov edx, 0x510";
+    "out dx, eax", "xor eax, eax; mov edx, 0xf4";
+    "in al, dx", "mov edx, 0xffff";
+);
+
+instructions!(
+    /// Accesses to these ports.
+    WITHIN_PORTS:
+    "in al, dx", "mov edx, 0x3f9";
+    "in ax, dx", "mov edx, 0x3fa";
+    "in al, dx", "mov edx, 0x3fb";
+);
+
+instructions!(
     /// A write to the console port, for an environment that was not given it.
     CONSOLE:
     "out dx, al", "xor eax, eax; mov edx, 0x3f8";

@@ -1,6 +1,7 @@
 //! The manifest of an image: which programs run, what each may use, and which devices there are.
 
 mod checks;
+mod ports;
 
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use super::size::Size;
 use crate::error::Error;
 
 pub use checks::{check_arguments, check_memory, check_vcpus};
+pub use ports::Ports;
 
 /// Largest manifest that is read: one of 1024 environments is far smaller.
 pub const MANIFEST_BYTES_MAX: u64 = 4 << 20;
@@ -96,6 +98,9 @@ pub struct Environment {
     /// May write the console port.
     #[serde(default)]
     pub console: bool,
+    /// I/O ports that it may use, as `"0x3f8-0x3ff"` or `"0x60"`.
+    #[serde(default)]
+    pub ports: Vec<Ports>,
     /// Names of the functions it may bind.
     #[serde(default)]
     pub functions: Vec<String>,

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use exo_abi::ABI_VERSION;
 use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, PAGE_SIZE, PROGRAM_BASE, PROGRAM_END, pages_for};
-use exo_abi::bundle::{BUNDLE_MAGIC, BundleHeader, EnvironmentRecord, SEGMENTS_MAX, Segment};
+use exo_abi::bundle::{
+    BUNDLE_MAGIC, BundleHeader, ENVIRONMENT_PORTS_MAX, EnvironmentRecord, SEGMENTS_MAX, Segment,
+};
 use exo_abi::capability::Rights;
 use exo_abi::environment::NAME_MAX;
 use exo_abi::function::FunctionRecord;
 use exo_abi::layout::MEMORY_MAX;
+use exo_abi::port::PortRange;
 
 use super::bundle::{Bundle, Piece, Source};
 use super::executable::Executable;
@@ -120,9 +123,8 @@ impl<'a> Planner<'a> {
             tables_quota: environment.quota.tables.unwrap_or(TABLES),
             capabilities_quota: environment.quota.capabilities.unwrap_or(CAPABILITIES),
             dma_mappings_quota: environment.quota.dma_mappings.unwrap_or(DMA_MAPPINGS),
-            console: u32::from(environment.console),
             function_count: 0,
-            reserved: 0,
+            ports: [PortRange::default(); ENVIRONMENT_PORTS_MAX],
             functions: [0; exo_abi::bundle::ENVIRONMENT_FUNCTIONS_MAX],
         };
         if record.vcpu >= self.choices.vcpus {
@@ -151,6 +153,9 @@ impl<'a> Planner<'a> {
                 self.arguments(&program, record.arguments, arguments)?;
         }
         record.pages = self.page_number(&program)? - record.first_page;
+        for (slot, ports) in record.ports.iter_mut().zip(environment.port_ranges()) {
+            *slot = ports;
+        }
         if self.choices.functions {
             for (slot, name) in record.functions.iter_mut().zip(&environment.functions) {
                 // The manifest is checked: the name exists. Function 0 is the IOMMU.
@@ -210,8 +215,9 @@ impl<'a> Planner<'a> {
                 &format!("quota.frames = {quota}, but program and memory alone are {frames} frames; raise it"),
             ));
         }
-        // Grant, image, console port, functions.
-        let capabilities = 2 + record.console + record.function_count;
+        // Grant, image, ports, functions.
+        let ports = record.ports.iter().filter(|ports| ports.count != 0).count();
+        let capabilities = 2 + ports as u32 + record.function_count;
         if record.capabilities_quota < capabilities {
             return Err(self.bad(
                 environment,

@@ -4,7 +4,6 @@ use exo_abi::address::BLOCK_ORDER;
 use exo_abi::call::ANY_FRAME;
 use exo_abi::environment::INITIAL_CAPABILITIES_MAX;
 use exo_abi::layout::{ENVIRONMENT_PAIR, Layout};
-use exo_abi::port::CONSOLE_PORT;
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 use exo_ledger::{Name, Quotas};
 
@@ -14,6 +13,7 @@ use crate::hw::environment_pages::{EnvironmentPages, Start};
 use crate::hw::paging::{AddressSpace, leaf_flags, runs};
 use crate::hw::{switch, vcpu};
 use crate::kernel::Kernel;
+use crate::ports::PortSet;
 use crate::scheduler;
 
 /// The number of an environment of the bundle, counted from 0, as an owner.
@@ -99,11 +99,18 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
     };
     give(memory);
     give(image);
-    if record.console != 0 {
-        grant(ledger.check_capability_quota(id), number, "console");
+    let ports = record.ports.iter().filter(|ports| ports.count != 0);
+    for ports in ports.clone() {
+        let refused = Err(Error::NotPermitted);
+        let allowed = if ports.is_grantable() {
+            ledger.check_capability_quota(id)
+        } else {
+            refused
+        };
+        grant(allowed, number, "ports");
         give(ledger.add_capability(
             id,
-            Name::new(Kind::Ports, u64::from(CONSOLE_PORT), 1),
+            Name::new(Kind::Ports, u64::from(ports.first), u64::from(ports.count)),
             Rights::CAPABILITY,
         ));
     }
@@ -131,7 +138,7 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
             root: space.root(),
             instruction: record.entry,
             stack: 0,
-            console: record.console != 0,
+            ports: PortSet::of(ports.copied()),
         };
     }
     scheduler::add_runnable(kernel, record.vcpu as usize, id);

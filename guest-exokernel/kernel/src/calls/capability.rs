@@ -1,11 +1,11 @@
 //! Capabilities as such: giving back what one names, deriving, giving to others, taking back.
 
-use exo_abi::capability::REVOKE_BATCH;
+use exo_abi::capability::{CapabilityEntry, REVOKE_BATCH};
 use exo_abi::{Capability, EnvironmentId, Error, Kind};
 
 use crate::ending;
-use crate::hw::vcpu;
 use crate::kernel::Kernel;
+use crate::ports;
 
 /// Frees the resource and makes the capability stale. Nothing may be derived from it; frames must not be mapped outside the
 /// window; a function must have no page mapped.
@@ -22,10 +22,10 @@ pub fn capability_free(
         kernel.ledger.commit_free(caller, capability);
         return Ok(0);
     }
-    if entry.kind == Kind::Ports as u8 && entry.parent == 0 {
-        vcpu::allow_console(index, false);
-    }
     ending::release(kernel, caller, capability, &entry);
+    if entry.kind == Kind::Ports as u8 {
+        ports::load(kernel, index, caller);
+    }
     Ok(0)
 }
 
@@ -46,12 +46,20 @@ pub fn capability_derive(
 /// Gives a derived capability, of which no use is made, to another environment. The answer is the word of the new holder.
 pub fn capability_give(
     kernel: &mut Kernel,
+    index: usize,
     caller: EnvironmentId,
     capability: Capability,
     environment: u64,
 ) -> Result<u64, Error> {
     let receiver = kernel.ledger.check_give(caller, capability, environment)?;
-    Ok(kernel.ledger.commit_give(caller, capability, receiver).0)
+    let given = kernel.ledger.commit_give(caller, capability, receiver);
+    let is_ports = |entry: &CapabilityEntry| entry.kind == Kind::Ports as u8;
+    if kernel.ledger.entry(given).is_some_and(is_ports) {
+        ports::update(kernel, caller);
+        ports::update(kernel, receiver);
+        ports::load(kernel, index, caller);
+    }
+    Ok(given.0)
 }
 
 /// Says from whom the caller accepts capabilities.

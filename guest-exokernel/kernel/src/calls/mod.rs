@@ -110,7 +110,7 @@ fn dispatch(
             capability::capability_derive(kernel, caller, Capability(a), (b, c), d, e).into()
         }
         Call::CapabilityGive => {
-            capability::capability_give(kernel, caller, Capability(a), b).into()
+            capability::capability_give(kernel, index, caller, Capability(a), b).into()
         }
         Call::CapabilityAccept => capability::capability_accept(kernel, caller, a).into(),
         Call::CapabilityRevoke => {

@@ -85,7 +85,7 @@ global_asm!(
     interrupt_stack = const 1,
     fault_stack = const 2,
     gate_stack = const 3,
-    port_bitmap = const vcpu::PORT_BITMAP,
+    no_port_bitmap = const vcpu::NO_PORT_BITMAP,
     port_bitmap_size = const vcpu::PORT_BITMAP_SIZE,
     tss_stride = const vcpu::TASK_STATE_STRIDE,
     tss_limit = const vcpu::PORT_BITMAP + vcpu::PORT_BITMAP_SIZE - 1,

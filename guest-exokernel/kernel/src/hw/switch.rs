@@ -5,6 +5,7 @@ use core::ptr;
 use super::assembly::TRAMPOLINE_ADDRESS;
 use super::environment_pages::EnvironmentPages;
 use super::{interface_page, memory, registers, vcpu};
+use crate::ports::PortSet;
 
 unsafe extern "C" {
     static trampoline: u8;
@@ -23,8 +24,8 @@ pub struct Context {
     pub instruction: u64,
     /// Its stack pointer there.
     pub stack: u64,
-    /// Whether it may write the console port.
-    pub console: bool,
+    /// I/O ports that it may use.
+    pub ports: PortSet,
 }
 
 impl Context {
@@ -34,7 +35,7 @@ impl Context {
         root: 0,
         instruction: 0,
         stack: 0,
-        console: false,
+        ports: PortSet::EMPTY,
     };
 }
 
@@ -43,7 +44,7 @@ pub fn prepare(index: usize, context: &Context) {
     registers::set_root(context.root);
     registers::clear_segment_bases();
     vcpu::set_exception_stack(index, context.pages.exception_stack());
-    vcpu::allow_console(index, context.console);
+    context.ports.load(index);
 }
 
 /// Runs the environment that was prepared, with every register but `rip` and `rsp` clear. Where ring 3 must clear vector

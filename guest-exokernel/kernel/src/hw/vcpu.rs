@@ -2,12 +2,12 @@
 
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use exo_abi::address::KERNEL_BASE;
 pub use exo_abi::bundle::VCPUS_MAX;
 use exo_abi::layout::KERNEL_DATA;
-use exo_abi::port::CONSOLE_PORT;
+use exo_abi::port::PORTS_END;
 
 /// log2 of the size and alignment of an [`Area`].
 pub const AREA_SHIFT: u32 = 14;
@@ -21,12 +21,18 @@ pub const FIRST_DEVICE_VECTOR: usize = 0x40;
 pub const DEVICE_VECTORS: usize = 64;
 /// Offset of the port bitmap in a task state segment, whose fixed part it follows.
 pub const PORT_BITMAP: usize = 104;
-/// Bytes of the bitmap: ports 0 to 0x3ff, and the byte of ones that must follow.
-pub const PORT_BITMAP_SIZE: usize = 0x400 / 8 + 1;
+/// Words of the bitmap.
+pub const PORT_WORDS: usize = PORTS_END as usize / 64;
+/// Bytes of the bitmap, and the byte of ones that must follow.
+pub const PORT_BITMAP_SIZE: usize = PORT_WORDS * 8 + 1;
 /// Distance of task state segments.
 pub const TASK_STATE_STRIDE: usize = 256;
+/// Where a bitmap that is not there starts: behind the limit of the segment (Intel SDM volume 1, section 19.5.2).
+pub const NO_PORT_BITMAP: usize = TASK_STATE_STRIDE;
 /// Offset of RSP0 in a task state segment.
 const RSP0: usize = 4;
+/// Offset of the word that says where the bitmap starts.
+const PORT_BITMAP_BASE: usize = 102;
 
 /// Memory of one vCPU: this header, then its stacks. Aligned to its size, so that a stack pointer tells whose it is.
 #[repr(C, align(16384))]
@@ -109,13 +115,21 @@ pub fn set_exception_stack(index: usize, address: u64) {
     }
 }
 
-/// Lets ring 3 on vCPU `index` use the console port, or not.
-pub fn allow_console(index: usize, allowed: bool) {
-    let byte = task_state(index, PORT_BITMAP + CONSOLE_PORT as usize / 8);
-    let bit = 1u8 << (CONSOLE_PORT % 8);
-    let value = if allowed { !bit } else { 0xff };
-    // SAFETY: as in `set_exception_stack`; an atomic because it is a plain byte.
-    unsafe { AtomicU8::from_ptr(byte as *mut u8) }.store(value, Ordering::Relaxed);
+/// Says where the I/O bitmap of vCPU `index` starts: at [`PORT_BITMAP`], or at [`NO_PORT_BITMAP`].
+pub fn set_port_bitmap(index: usize, offset: usize) {
+    let field = task_state(index, PORT_BITMAP_BASE) as *mut u16;
+    // SAFETY: as in `set_exception_stack`; it lies at a multiple of 2.
+    unsafe { field.write_volatile(offset as u16) };
+}
+
+/// Replaces the I/O bitmap of vCPU `index`: ports that ring 3 may use have a one in `allowed`.
+pub fn write_port_bitmap(index: usize, allowed: &[AtomicU64; PORT_WORDS]) {
+    let bitmap = task_state(index, PORT_BITMAP) as *mut u64;
+    for (number, word) in allowed.iter().enumerate() {
+        let place = bitmap.wrapping_add(number);
+        // SAFETY: as in `set_exception_stack`; the bitmap has so many words, and starts at a multiple of 8.
+        unsafe { place.write_volatile(!word.load(Ordering::Relaxed)) };
+    }
 }
 
 /// The five words that entered the kernel on this vCPU: RIP, CS, RFLAGS, RSP, SS.

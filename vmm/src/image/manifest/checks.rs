@@ -113,6 +113,7 @@ impl Environment {
                 manifest.vcpus
             ));
         }
+        self.check_ports()?;
         if self.functions.len() > ENVIRONMENT_FUNCTIONS_MAX {
             return Err(format!(
                 "it names more than {ENVIRONMENT_FUNCTIONS_MAX} functions"

@@ -14,8 +14,8 @@ task_states:
     .quad {vcpu_areas} + (i << {area_shift}) + {fault_stack_top}
     .quad {vcpu_areas} + ((i + 1) << {area_shift})
     .quad 0, 0, 0, 0, 0
-    .word 0, {port_bitmap}
-    .fill {port_bitmap_size}, 1, 0xff           // no port may be used; the last byte must be all ones
+    .word 0, {no_port_bitmap}                   // no port may be used
+    .fill {port_bitmap_size}, 1, 0xff           // the last byte must be all ones
     .balign {tss_stride}
     .set i, i + 1
 .endr
