@@ -12,6 +12,8 @@ mod random_operations {
     pub mod operation;
     mod shrinking;
     mod target;
+    mod tree;
+    mod tree_comparison;
 }
 
 use random_operations::comparison::Comparison;
@@ -40,7 +42,7 @@ fn number_from(variable: &str) -> Option<u64> {
 fn random_operations_keep_the_ledger_sound() {
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = number_from("EXO_SEED").unwrap_or(clock.unwrap().as_nanos() as u64);
-    let operations = number_from("EXO_OPERATIONS").unwrap_or(25_000);
+    let operations = number_from("EXO_OPERATIONS").unwrap_or(1_000_000);
     println!("EXO_SEED={seed} EXO_OPERATIONS={operations}");
     let mut random = Random(seed);
     let mut comparison = Comparison::new();
@@ -50,7 +52,7 @@ fn random_operations_keep_the_ledger_sound() {
             panic!("EXO_SEED={seed}: step {step}, {operation:?}: {difference}");
         }
     }
-    if operations >= 25_000 {
+    if operations >= 200_000 {
         comparison.assert_all_answers_were_seen();
     }
 }

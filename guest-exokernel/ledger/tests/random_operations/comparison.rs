@@ -1,7 +1,7 @@
 //! Runs each operation on the ledger, as the kernel would, and on the model, and compares.
 
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
-use exo_ledger::Ledger;
+use exo_ledger::{Ledger, Name};
 
 use super::answers::Answers;
 use super::model::{Model, Resource};
@@ -10,8 +10,8 @@ use crate::machine::*;
 
 /// A ledger and a model that have seen the same operations.
 pub struct Comparison {
-    ledger: Ledger<'static>,
-    model: Model,
+    pub(super) ledger: Ledger<'static>,
+    pub(super) model: Model,
     answers: Answers,
 }
 
@@ -56,9 +56,12 @@ impl Comparison {
             let found = Resource {
                 holder: entry.holder,
                 kind: Kind::from_number(entry.kind).ok_or("no kind")?,
+                part_of: entry.resource,
                 first: entry.first,
                 count: entry.count,
                 rights: Rights(u32::from(entry.rights)),
+                parent: self.ledger.parent(Capability(word)).map(|parent| parent.0),
+                bound: entry.bound != 0,
             };
             if found != *resource {
                 return Err(format!("{word:#x} is {found:?}, expected {resource:?}"));
@@ -77,27 +80,33 @@ impl Comparison {
         Ok(())
     }
 
-    /// Records a new capability in the model, which must never have been seen before.
-    fn record(&mut self, word: Capability, holder: EnvironmentId, kind: Kind, rights: Rights) {
+    /// Records a new capability that is no part of another.
+    fn record(&mut self, word: Capability, holder: EnvironmentId, kind: Kind) {
         let entry = self.ledger.capability(holder, word).expect("a good word");
-        assert!(!self.model.stale.contains(&word.0), "{word:?} came again");
         let resource = Resource {
             holder,
             kind,
+            part_of: 0,
             first: entry.first,
             count: entry.count,
-            rights,
+            rights: Rights::CAPABILITY,
+            parent: None,
+            bound: false,
         };
-        let old = self.model.resources.insert(word.0, resource);
-        assert_eq!(old, None, "{word:?} is somebody's already");
+        self.add(word, resource);
     }
 
-    fn forget(&mut self, word: Capability) {
-        if let Some(resource) = self.model.resources.remove(&word.0) {
+    /// Adds a word to the model, which must never have been seen before.
+    pub(super) fn add(&mut self, word: Capability, resource: Resource) {
+        let newest = self.model.generations.entry(word.slot()).or_default();
+        assert!(word.generation() > *newest, "{word:?} came again");
+        *newest = word.generation();
+        self.model.resources.insert(word.0, resource);
+    }
+
+    pub(super) fn forget(&mut self, word: Capability) {
+        if self.model.resources.remove(&word.0).is_some() {
             self.model.stale.push(word.0);
-            if resource.kind == Kind::Function {
-                self.model.bound.remove(&(resource.first as u32));
-            }
         }
     }
 
@@ -125,7 +134,7 @@ impl Comparison {
                     } else {
                         Kind::Blocks
                     };
-                    self.record(word, caller, kind, Rights::CAPABILITY);
+                    self.record(word, caller, kind);
                 }
                 ("allocate", expected.map(drop), plan.map(drop))
             }
@@ -137,14 +146,15 @@ impl Comparison {
                 let expected = self.model.claim(caller, first, count);
                 let answer = ledger.claim_frames(caller, first, count);
                 if let (Ok(word), Ok(())) = (answer, expected) {
-                    self.record(word, caller, Kind::Frames, Rights::CAPABILITY);
+                    self.record(word, caller, Kind::Frames);
                 }
                 ("claim", expected, answer.map(drop))
             }
             Operation::Free { caller, word } => {
                 let word = self.model.resolve(caller, word);
                 let resource = self.model.resource(caller, word.0);
-                let expected = resource.and_then(|resource| self.model.check_free(&resource));
+                let expected =
+                    resource.and_then(|resource| self.model.check_free(word.0, &resource));
                 let answer = free(&mut self.ledger, caller, word);
                 if answer.is_ok() {
                     self.forget(word);
@@ -186,25 +196,29 @@ impl Comparison {
                 let expected = self.model.map_dma(caller, word.0, run, rights);
                 let answer = map_dma(&mut self.ledger, caller, word, run, rights);
                 if let (Ok(dma), Ok(())) = (answer, expected) {
-                    self.record(dma, caller, Kind::Dma, rights);
+                    let resource = Resource {
+                        holder: caller,
+                        kind: Kind::Dma,
+                        part_of: 0,
+                        first: run.0,
+                        count,
+                        rights,
+                        parent: Some(word.0),
+                        bound: false,
+                    };
+                    self.add(dma, resource);
                 }
                 ("map_dma", expected, answer.map(drop))
             }
             Operation::Bind { caller, word } => {
                 let word = self.model.resolve(caller, word);
-                let resource = self.model.resource(caller, word.0);
-                let expected = resource.and_then(|resource| match resource.kind {
-                    Kind::Function if self.model.bound.insert(resource.first as u32) => Ok(()),
-                    Kind::Function => Err(Error::BadState),
-                    _ => Err(Error::WrongKind),
-                });
+                let expected = self.model.bind(caller, word.0);
                 ("bind", expected, bind(&mut self.ledger, caller, word))
             }
             Operation::Give { caller, index } => {
                 let mut resources = self.model.resources.values();
-                let given = resources.any(|resource| {
-                    resource.kind == Kind::Function && resource.first == u64::from(index)
-                });
+                let given = resources
+                    .any(|found| found.kind == Kind::Function && found.first == u64::from(index));
                 if given {
                     return ("keep", Ok(()), Ok(()));
                 }
@@ -212,10 +226,29 @@ impl Comparison {
                 let answer = self.ledger.check_capability_quota(caller);
                 if answer.is_ok() {
                     let word = give_function(&mut self.ledger, index, caller);
-                    self.record(word, caller, Kind::Function, Rights::CAPABILITY);
+                    self.record(word, caller, Kind::Function);
                 }
                 ("give", expected, answer)
             }
+            Operation::Make {
+                caller,
+                kind,
+                first,
+                count,
+            } => {
+                let expected = self.model.check_capability(caller);
+                let answer = ledger.check_capability_quota(caller);
+                if answer.is_ok() {
+                    let name = Name::new(kind, first, count);
+                    let word = ledger.add_capability(caller, name, Rights::CAPABILITY);
+                    self.record(word, caller, kind);
+                }
+                ("make", expected, answer)
+            }
+            Operation::Derive { .. }
+            | Operation::GiveAway { .. }
+            | Operation::Accept { .. }
+            | Operation::Revoke { .. } => self.perform_on_tree(operation),
             Operation::Table { caller, more } => {
                 let used = self.model.tables.entry(caller.0).or_default();
                 if !more {
@@ -268,12 +301,8 @@ impl Comparison {
         for _ in 0..self.model.tables.remove(&caller.0).unwrap_or_default() {
             self.ledger.remove_table(caller);
         }
-        let words: Vec<u64> = self.model.resources.keys().copied().collect();
-        for word in words {
-            if self.model.resources[&word].holder == caller {
-                self.forget(Capability(word));
-            }
-        }
+        self.model.accepts.remove(&caller.0);
+        self.forget_all_of(caller);
         self.ledger.audit().expect("a sound end");
         let entry = self.ledger.environment(caller).expect("a record");
         assert_eq!((entry.frames, entry.capabilities), (0, 0));

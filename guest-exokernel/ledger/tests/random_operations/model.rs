@@ -1,6 +1,6 @@
 //! What the ledger should do, said with maps: no counters, no states, no tables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use exo_abi::call::ANY_FRAME;
 use exo_abi::{EnvironmentId, Error, Kind, Rights};
@@ -12,17 +12,22 @@ use crate::machine::*;
 pub struct Resource {
     pub holder: EnvironmentId,
     pub kind: Kind,
+    pub part_of: u32,
     pub first: u64,
     pub count: u64,
     pub rights: Rights,
+    /// The word from which it was derived.
+    pub parent: Option<u64>,
+    /// Whether the holder has bound it.
+    pub bound: bool,
 }
 
 impl Resource {
-    fn has_memory(&self) -> bool {
+    pub fn has_memory(&self) -> bool {
         matches!(self.kind, Kind::Frames | Kind::Blocks)
     }
 
-    fn contains(&self, frame: u64) -> bool {
+    pub fn contains(&self, frame: u64) -> bool {
         (self.first..self.first + self.count).contains(&frame)
     }
 }
@@ -32,12 +37,14 @@ impl Resource {
 pub struct Model {
     /// By capability word.
     pub resources: BTreeMap<u64, Resource>,
-    /// Words that were freed.
+    /// Words that are stale.
     pub stale: Vec<u64>,
+    /// The highest generation of each slot.
+    pub generations: BTreeMap<u32, u32>,
     /// Each mapping of a page: by whom, of which page, and whether of a device.
     pub mappings: Vec<(EnvironmentId, u64, bool)>,
-    /// Functions that are bound.
-    pub bound: BTreeSet<u32>,
+    /// From whom each environment accepts: all ones, anybody.
+    pub accepts: BTreeMap<u16, u64>,
     /// Page-table frames in use.
     pub tables: BTreeMap<u16, u32>,
 }
@@ -67,7 +74,8 @@ impl Model {
 
     /// Frames that `holder` is charged for.
     pub fn frames(&self, holder: EnvironmentId) -> u64 {
-        let memory = self.held(holder).filter(|resource| resource.has_memory());
+        let roots = self.held(holder).filter(|root| root.parent.is_none());
+        let memory = roots.filter(|resource| resource.has_memory());
         memory.map(|resource| resource.count).sum()
     }
 
@@ -175,16 +183,14 @@ impl Model {
         self.check_named(first, count)
     }
 
-    /// Whether anything keeps `resource` from being given back.
-    pub fn check_free(&self, resource: &Resource) -> Result<(), Error> {
+    /// Whether anything keeps the resource of `word` from being given back.
+    pub fn check_free(&self, word: u64, resource: &Resource) -> Result<(), Error> {
         let in_use = match resource.kind {
+            _ if self.has_children(word) => true,
+            _ if resource.parent.is_some() => false,
             Kind::Frames | Kind::Blocks => {
                 let mut mappings = self.mappings.iter();
                 mappings.any(|&(_, page, device)| !device && resource.contains(page))
-                    || self.resources.values().any(|other| {
-                        other.kind == Kind::Dma
-                            && (resource.contains(other.first) || other.contains(resource.first))
-                    })
             }
             Kind::Function => {
                 let index = resource.first as u32;
@@ -205,15 +211,20 @@ impl Model {
         rights: Rights,
     ) -> Result<Kind, Error> {
         let resource = self.resource(caller, word)?;
-        if matches!(resource.kind, Kind::Dma | Kind::Ports) {
+        let device = resource.kind == Kind::Function;
+        if !device && !resource.has_memory() {
             return Err(Error::WrongKind);
+        }
+        let needed = Rights(rights.0 & Rights::WRITE.0).union(Rights::READ);
+        if resource.parent.is_some() || !resource.rights.contains(needed) {
+            return Err(Error::NotPermitted);
         }
         if count == 0 {
             return Err(Error::BadCount);
         }
-        if resource.kind == Kind::Function {
+        if device {
             let index = resource.first as u32;
-            if !self.bound.contains(&index) {
+            if !resource.bound {
                 return Err(Error::BadState);
             }
             if rights.contains(Rights::EXECUTE) {
@@ -226,6 +237,23 @@ impl Model {
             return Err(Error::OutOfRange);
         }
         Ok(resource.kind)
+    }
+
+    /// What `function_bind` answers.
+    pub fn bind(&mut self, caller: EnvironmentId, word: u64) -> Result<(), Error> {
+        let resource = self.resource(caller, word)?;
+        if resource.kind != Kind::Function {
+            return Err(Error::WrongKind);
+        }
+        let bound = |other: &Resource| {
+            other.kind == Kind::Function && other.first == resource.first && other.bound
+        };
+        if self.resources.values().any(bound) {
+            return Err(Error::BadState);
+        }
+        let resource = self.resources.get_mut(&word);
+        resource.ok_or(Error::BadCapability)?.bound = true;
+        Ok(())
     }
 
     /// What `dma_map` answers.
@@ -243,6 +271,9 @@ impl Model {
         if !resource.has_memory() {
             return Err(Error::WrongKind);
         }
+        if !resource.rights.contains(rights) {
+            return Err(Error::NotPermitted);
+        }
         if count == 0 {
             return Err(Error::BadCount);
         }
@@ -258,7 +289,7 @@ impl Model {
 }
 
 /// Whether all these frames are of the resource.
-fn is_part_of(resource: &Resource, first: u64, count: u64) -> bool {
+pub fn is_part_of(resource: &Resource, first: u64, count: u64) -> bool {
     let end = first.checked_add(count);
     resource.contains(first) && end.is_some_and(|end| resource.contains(end - 1))
 }

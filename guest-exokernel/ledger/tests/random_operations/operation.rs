@@ -1,7 +1,7 @@
 //! What an environment may try, drawn from random words so that it often nearly works.
 
 use exo_abi::call::ANY_FRAME;
-use exo_abi::{EnvironmentId, Rights};
+use exo_abi::{EnvironmentId, Kind, Rights};
 
 use crate::machine::*;
 
@@ -67,6 +67,36 @@ pub enum Operation {
     Bind { caller: EnvironmentId, word: Word },
     /// The kernel gives a function that nobody has to the caller.
     Give { caller: EnvironmentId, index: u32 },
+    /// The kernel makes a capability of a kind that names no memory and no function.
+    Make {
+        caller: EnvironmentId,
+        kind: Kind,
+        first: u64,
+        count: u64,
+    },
+    /// `capability_derive`.
+    Derive {
+        caller: EnvironmentId,
+        word: Word,
+        place: Place,
+        count: u64,
+        rights: u64,
+        kind: u64,
+    },
+    /// `capability_give`.
+    GiveAway {
+        caller: EnvironmentId,
+        word: Word,
+        to: u64,
+    },
+    /// `capability_accept`.
+    Accept { caller: EnvironmentId, from: u64 },
+    /// `capability_revoke` with so many capabilities to a call.
+    Revoke {
+        caller: EnvironmentId,
+        word: Word,
+        batch: u64,
+    },
     /// One page-table frame more, or one less.
     Table { caller: EnvironmentId, more: bool },
     /// The environment ends, loses all, and is started again.
@@ -124,13 +154,31 @@ fn rights_from(word: u64) -> Rights {
     }
 }
 
+/// Mostly all rights, so that trees grow.
+fn derived_rights_from(word: u64) -> u64 {
+    match word % 16 {
+        0 => word >> 8,
+        1..5 => (word >> 8) % 32,
+        5..8 => [1, 3, 9, 11][(word >> 8) as usize % 4],
+        _ => 27,
+    }
+}
+
+/// Mostly the number of an environment.
+fn environment_from(word: u64) -> u64 {
+    match word % 16 {
+        0 => [0, 4, 0xffff, 0x1_0001, u64::MAX - 1][(word >> 8) as usize % 5],
+        _ => 1 + (word >> 8) % u64::from(ENVIRONMENTS),
+    }
+}
+
 impl Operation {
     /// The operation that these words stand for.
     pub fn from_words(words: [u64; 6]) -> Self {
         let [choice, caller, a, b, c, d] = words;
         let caller = EnvironmentId(1 + (caller % u64::from(ENVIRONMENTS)) as u16);
         match choice % 1000 {
-            0..240 => {
+            0..140 => {
                 let order = [0, 0, 0, 0, 0, 9, 9, 9, 9, 1][c as usize % 10];
                 let few = if order == 9 { b % 4 } else { count_from(b) };
                 Self::Allocate {
@@ -144,42 +192,78 @@ impl Operation {
                     order,
                 }
             }
-            240..280 => Self::Claim {
+            140..160 => Self::Claim {
                 caller,
                 first: frame_from(a),
                 count: count_from(b),
             },
-            280..430 => Self::Free {
+            160..270 => Self::Free {
                 caller,
                 word: word_from(a),
             },
-            430..580 => Self::Map {
+            270..370 => Self::Map {
                 caller,
                 word: word_from(a),
                 place: place_from(b),
                 count: count_from(c),
                 rights: rights_from(d),
             },
-            580..690 => Self::Unmap {
+            370..440 => Self::Unmap {
                 caller,
                 which: a as usize,
             },
-            690..860 => Self::MapDma {
+            440..540 => Self::MapDma {
                 caller,
                 word: word_from(a),
                 place: place_from(b),
                 count: count_from(c),
                 rights: rights_from(d),
             },
-            860..920 => Self::Bind {
+            540..580 => Self::Bind {
                 caller,
                 word: word_from(a),
             },
-            920..965 => Self::Give {
+            580..610 => Self::Give {
                 caller,
                 index: 1 + a as u32 % (FUNCTIONS - 1),
             },
-            965..996 => Self::Table {
+            610..630 => Self::Make {
+                caller,
+                kind: [Kind::Ports, Kind::Slice, Kind::Entry, Kind::Extent][a as usize % 4],
+                first: b % 8,
+                count: if a % 4 == 2 { 1 } else { 1 + c % 4 },
+            },
+            630..780 => Self::Derive {
+                caller,
+                word: word_from(a),
+                place: place_from(b),
+                count: count_from(c),
+                rights: derived_rights_from(d),
+                kind: match c % 11 {
+                    0 => (c >> 32) % 12,
+                    1..4 => Kind::Queue as u64,
+                    _ => 0,
+                },
+            },
+            780..880 => Self::GiveAway {
+                caller,
+                word: word_from(a),
+                to: environment_from(b),
+            },
+            880..920 => Self::Accept {
+                caller,
+                from: match a % 4 {
+                    0 => u64::MAX,
+                    1 => 0,
+                    _ => environment_from(b),
+                },
+            },
+            920..960 => Self::Revoke {
+                caller,
+                word: word_from(a),
+                batch: 1 + b % 4,
+            },
+            960..996 => Self::Table {
                 caller,
                 more: a % 4 != 0,
             },

@@ -9,22 +9,36 @@ use crate::machine::registers;
 impl Model {
     /// The word that `caller` uses.
     pub fn resolve(&self, caller: EnvironmentId, word: Word) -> Capability {
-        let pick = |words: Vec<u64>, index: usize| match words.len() {
+        let pick = |words: &[u64], index: usize| match words.len() {
             0 => 0,
             length => words[index % length],
         };
         let all = self.resources.iter();
         Capability(match word {
-            Word::Own(index) => pick(
-                all.filter(|(_, resource)| resource.holder == caller)
-                    .map(|(word, _)| *word)
-                    .collect(),
-                index,
-            ),
-            Word::Anybodys(index) => pick(all.map(|(word, _)| *word).collect(), index),
-            Word::Stale(index) => pick(self.stale.clone(), index),
+            Word::Own(index) => {
+                let own = all.filter(|(_, resource)| resource.holder == caller);
+                pick(&own.map(|(word, _)| *word).collect::<Vec<_>>(), index)
+            }
+            Word::Anybodys(index) => pick(&all.map(|(word, _)| *word).collect::<Vec<_>>(), index),
+            Word::Stale(index) => pick(&self.stale, index),
             Word::Guessed(word) => word,
         })
+    }
+
+    /// The first name for `capability_derive` of `kind`.
+    pub fn locate_name(&self, word: Capability, place: Place, kind: u64) -> u64 {
+        match (place, self.resources.get(&word.0)) {
+            (Place::Within(offset), Some(resource)) if kind == Kind::Queue as u64 => {
+                offset
+                    + if resource.kind == Kind::Queue {
+                        resource.first
+                    } else {
+                        0
+                    }
+            }
+            (Place::Within(offset), Some(resource)) => resource.first + offset,
+            _ => self.locate(word, place),
+        }
     }
 
     /// The first frame that the operation names.
