@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod path_length;
 pub mod perf;
 pub mod process;
+pub mod running;
 
 pub mod start_time;
 

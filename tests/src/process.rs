@@ -40,9 +40,14 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Finished {
         // A command that ends without reading its input is judged by what else it did.
         let _ = pipe.write_all(input.as_bytes());
     }
+    finish(&mut child)
+}
+
+/// Waits for the end of a child whose output was piped, and fails the test if that takes longer than [`limit`].
+pub fn finish(child: &mut Child) -> Finished {
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
-    let status = wait(&mut child);
+    let status = wait(child);
     let text = |thread: JoinHandle<Vec<u8>>| {
         let bytes = thread.join().unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -54,7 +59,8 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Finished {
     };
     assert!(
         status.is_some(),
-        "{command:?} had not ended after {:?}; it wrote:\n{}\n{}",
+        "process {} had not ended after {:?}; it wrote:\n{}\n{}",
+        child.id(),
         limit(),
         finished.stdout,
         finished.stderr

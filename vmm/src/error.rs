@@ -24,6 +24,14 @@ pub enum Error {
     /// The user may not do this.
     #[error("{0}")]
     NotPermitted(String),
+    /// A running machine refused what it was asked over its control socket.
+    #[error("{reason}")]
+    Told {
+        /// Exit status that it named.
+        status: u8,
+        /// Its words.
+        reason: String,
+    },
 }
 
 impl Error {

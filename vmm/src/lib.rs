@@ -8,4 +8,5 @@ pub mod error;
 pub mod image;
 pub mod machine;
 pub mod memory;
+pub mod observe;
 pub mod pci;

@@ -133,6 +133,14 @@ pub fn resident_kib(memory: &GuestMemory) -> Option<u64> {
     Some(sum)
 }
 
+/// A size in KiB that `/proc/self/status` tells of this process (proc_pid_status(5)): `VmRSS`, or `VmHWM`, the most that it ever was.
+pub fn process_kib(field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+    let (_, size) = lines.find(|(name, _)| *name == field)?;
+    size.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
 /// The range in the first line of a mapping in `smaps`.
 fn mapping(line: &str) -> Option<(u64, u64)> {
     let (from, to) = line.split_ascii_whitespace().next()?.split_once('-')?;

@@ -38,8 +38,11 @@ pub struct Summary {
     pub environments_alive: u64,
     /// Who runs on each vCPU; nobody: the kernel, or it sleeps.
     pub running: [EnvironmentId; VCPUS_MAX],
+    /// Odd while the kernel changes the exported tables. Who reads the same even number before and after has read them as they
+    /// were at one moment.
+    pub sequence: u64,
     /// Unused, zero.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 2],
 }
 
 const _: () = assert!(size_of::<Summary>() == 128);

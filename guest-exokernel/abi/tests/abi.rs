@@ -166,7 +166,7 @@ fn describe() -> String {
             capabilities, capability_count, functions, function_count, blocks, block_count, frame_table, summary,
         },
         Summary {
-            free_blocks, split_frames_used, free_tables, capabilities_used, environments_alive, running, reserved,
+            free_blocks, split_frames_used, free_tables, capabilities_used, environments_alive, running, sequence, reserved,
         },
         MapEntry { address, frame, pages, rights, capability },
         Term { comparison, source, width, flags, offset, capability, frame, mask, value },

@@ -90,11 +90,16 @@ pub static VCPUS: Once<[Vcpu; VCPUS_MAX]> = Once::new(
     }; VCPUS_MAX],
 );
 
-/// Runs `work` with the lock held. Before boot has made the state there is nothing to do it with.
+/// Runs `work` with the lock held, and lets readers of the exported tables know. Before boot has made the state there is nothing to do it with.
 pub fn with_kernel<R>(work: impl FnOnce(&mut Kernel) -> R) -> R {
     let mut guard: Guard<Option<Kernel>> = KERNEL.lock();
     match guard.as_mut() {
-        Some(kernel) => work(kernel),
+        Some(kernel) => {
+            kernel.ledger.begin_change();
+            let result = work(kernel);
+            kernel.ledger.end_change();
+            result
+        }
         None => panic!("the kernel was entered before it had booted"),
     }
 }

@@ -34,6 +34,7 @@ mod holders;
 mod mappings;
 mod memory;
 mod search;
+mod sequence;
 mod tree;
 
 pub use audit::Inconsistency;

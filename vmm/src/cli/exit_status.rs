@@ -30,14 +30,18 @@ pub const KERNEL_PANIC: u8 = 121;
 /// The machine ended in a way that the kernel did not ask for.
 pub const MACHINE_FAILURE: u8 = 122;
 
+/// The command line asks for something that makes no sense.
+pub const USAGE: u8 = 2;
+
 /// The status for an error before or beside the guest (numbers as in `sysexits.h`).
 pub fn of_error(error: &Error) -> u8 {
     match error {
-        Error::Usage(_) => 2,
+        Error::Usage(_) => USAGE,
         Error::BadInput(_) => 65,
         Error::MissingInput(_) => 66,
         Error::NoKvm(_) => 69,
         Error::System(_) => 71,
         Error::NotPermitted(_) => 77,
+        Error::Told { status, .. } => *status,
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and who does it.
 
 pub mod bundle;
+pub mod ctl;
 pub mod doctor;
 pub mod exit_status;
 pub mod images;
@@ -52,6 +53,9 @@ pub enum Task {
     /// Writes the boot module of an image to a file, for another VMM
     #[command(after_long_help = BUNDLE_HELP)]
     Bundle(BundleOptions),
+    /// Shows the machines that run, and asks one of them to change
+    #[command(after_long_help = ctl::HELP)]
+    Ctl(ctl::CtlOptions),
     /// Prints a completion script for a shell
     #[command(
         after_long_help = "Example:\n  exo completions bash > ~/.local/share/bash-completion/completions/exo"
@@ -99,6 +103,12 @@ pub struct RunOptions {
     /// Write the report as a table to standard error at the end
     #[arg(long)]
     pub stats: bool,
+    /// Name of the machine for `exo ctl` and `exo top`; without it that of the image and the process
+    #[arg(long, value_name = "NAME", conflicts_with = "no_control")]
+    pub name: Option<String>,
+    /// Make no control socket: `exo ctl` and `exo top` do not find the machine
+    #[arg(long)]
+    pub no_control: bool,
     /// Name of an image, as `exo images` lists them, or path of a manifest
     pub image: String,
     /// Arguments for the first program: all from the first on that is no option of exo's, or that follows `--`
@@ -193,6 +203,7 @@ pub fn execute(clock: run::StartClock) -> u8 {
         Task::Images => images::list(),
         Task::Doctor => Ok(doctor::examine()),
         Task::Bundle(options) => bundle::write(&options),
+        Task::Ctl(options) => ctl::execute(&options),
         Task::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Command::command(), "exo", &mut script);
@@ -304,6 +315,7 @@ mod tests {
             "EXO RUN",
             "EXO DOCTOR",
             "EXO BUNDLE",
+            "EXO CTL",
             "machine failed",
             "two\\-hashes",
         ] {

@@ -43,7 +43,7 @@ impl Run<'_> {
     /// The report.
     pub fn report(self, machine: &Machine) -> Report {
         // First of all, since what follows takes memory itself.
-        let peak_kib = peak_kib();
+        let peak_kib = memory::process_kib("VmHWM");
         let exits: Vec<VmExits> = machine.exit_counts().iter().map(snapshot).collect();
         let mut sum = VmExits::default();
         for one in &exits {
@@ -160,15 +160,6 @@ fn snapshot(counts: &ExitCounts) -> VmExits {
         port: counts.port.load(Ordering::Relaxed),
         other: counts.other.load(Ordering::Relaxed),
     }
-}
-
-/// Most resident memory that this process ever had.
-fn peak_kib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ use crate::image::planner::Choices;
 use crate::machine::ending::End;
 use crate::machine::environments::{self, Environment};
 use crate::machine::{Machine, Parts};
+use crate::observe::folder::{check_name, default_name};
+use crate::observe::server::ControlSocket;
+use crate::observe::snapshot::Watched;
 
 /// Sectors of a disk in memory: 16 MiB.
 const MEMORY_DISK_SECTORS: u64 = (16 << 20) / 512;
@@ -69,8 +72,11 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             functions: true,
         },
     )?;
+    if let Some(name) = &options.name {
+        check_name(name)?;
+    }
     let specifications = specify(&manifest, &open_disks(options, &manifest)?);
-    let mut devices = None;
+    let mut made = None;
     let mut machine = Machine::new(
         Parts {
             kernel: &kernel,
@@ -82,12 +88,22 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             statistics: options.json.is_some() || options.stats,
         },
         |memory, router| {
-            devices
-                .insert(Devices::new(specifications, &memory, &router)?)
+            made.insert(Devices::new(specifications, &memory, &router)?)
                 .attach()
         },
     )?;
-    let outcome = machine.run()?;
+    let devices = made.map(Arc::new);
+    let started = machine.start()?;
+    let control = (!options.no_control).then(|| {
+        let name = options.name.clone();
+        let name = name.unwrap_or_else(|| default_name(&options.image));
+        let watched = Watched::new(&name, &options.image, started, &machine, devices.clone());
+        ControlSocket::open(name, watched)
+    });
+    let outcome = machine.wait(started);
+    if let Some(control) = control {
+        control.close();
+    }
     let environments = environments::read(machine.memory(), &machine.map.layout);
     let status = status(&outcome.end, &environments);
     explain(&outcome.end, &environments);
@@ -98,7 +114,10 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             clock,
             outcome: &outcome,
             environments: &environments,
-            functions: devices.as_ref().map_or(Vec::new(), Devices::statistics),
+            functions: devices.as_ref().map_or(Vec::new(), |devices| {
+                devices.count_doorbells();
+                devices.statistics()
+            }),
         };
         write_report(options, &run.report(&machine))?;
     }

@@ -156,6 +156,16 @@ impl Devices {
         self.serving.stop();
     }
 
+    /// Counts the doorbells that nobody has answered: those of polled queues. Only after the machine's end, for who answers would
+    /// miss them.
+    pub fn count_doorbells(&self) {
+        for function in &self.functions {
+            for server in function.servers() {
+                server.count_doorbells();
+            }
+        }
+    }
+
     /// What each function has done, in the order of the function table.
     pub fn statistics(&self) -> Vec<FunctionStatistics> {
         let functions = self.names.iter().zip(&self.functions);

@@ -47,10 +47,6 @@ impl FunctionStatistics {
 impl QueueStatistics {
     fn of(function: &Function, queue: u16) -> Self {
         let signals = function.signals();
-        // Rings of a polled queue have nobody to count them.
-        if let Some(server) = function.servers().get(usize::from(queue)) {
-            server.count_doorbells();
-        }
         let count = |pick: fn(&QueueCounters) -> &AtomicU64| {
             let counters = signals.counters(queue);
             counters.map_or(0, |counters| pick(counters).load(Ordering::Relaxed))

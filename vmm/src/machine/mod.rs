@@ -209,8 +209,19 @@ impl Machine {
         &self.statistics
     }
 
+    /// What the vCPUs share, for who looks on.
+    pub fn surroundings(&self) -> Arc<Surroundings> {
+        self.surroundings.clone()
+    }
+
     /// Runs the machine to its end. vCPUs may still be on their way out when this returns: see [`Machine::stop`].
     pub fn run(&mut self) -> Result<Outcome, Error> {
+        let started = self.start()?;
+        Ok(self.wait(started))
+    }
+
+    /// Lets the vCPUs go; says when that was.
+    pub fn start(&mut self) -> Result<Instant, Error> {
         let started = Instant::now();
         for (index, vcpu) in self.vcpus.drain(..).enumerate().rev() {
             let around = self.surroundings.clone();
@@ -221,15 +232,20 @@ impl Machine {
                 .map_err(|error| Error::system("starting a vCPU thread", error))?;
             self.threads.push(thread);
         }
+        Ok(started)
+    }
+
+    /// Waits for the end of a machine that was started then.
+    pub fn wait(&mut self, started: Instant) -> Outcome {
         let (end, clock) = self.surroundings.ending.wait();
         let output = self.surroundings.ports.finish();
-        Ok(Outcome {
+        Outcome {
             end,
             clock,
             started,
             ended: Instant::now(),
             output,
-        })
+        }
     }
 
     /// Waits until all vCPU threads have ended. Only after an end has been reported.

@@ -1,0 +1,223 @@
+//! A snapshot as text for people.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::snapshot::{EnvironmentState, FunctionState, MachineState, Snapshot};
+
+/// Columns of text: the first row is the head. Numbers are aligned to the right.
+pub struct Columns(pub Vec<Vec<String>>);
+
+impl std::fmt::Display for Columns {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = self.0.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..count)
+            .map(|column| {
+                let cells = self.0.iter().filter_map(|row| row.get(column));
+                cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+            })
+            .collect();
+        let is_number = |column: usize| {
+            let mut cells = self.0.iter().skip(1).filter_map(|row| row.get(column));
+            cells.all(|cell| cell.starts_with(|first: char| first.is_ascii_digit()))
+        };
+        let right: Vec<bool> = (0..count).map(is_number).collect();
+        for row in &self.0 {
+            let mut line = String::new();
+            for ((cell, &width), &right) in row.iter().zip(&widths).zip(&right) {
+                if right {
+                    write!(line, "{cell:>width$}  ")?;
+                } else {
+                    write!(line, "{cell:<width$}  ")?;
+                }
+            }
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// The machines that run, one line each.
+pub fn list(machines: &[Snapshot]) -> String {
+    let mut rows = vec![words(&[
+        "NAME", "IMAGE", "PROCESS", "VCPUS", "MEMORY", "RESIDENT", "ALIVE", "RUNNING",
+    ])];
+    rows.extend(machines.iter().map(|snapshot| {
+        let machine = &snapshot.machine;
+        vec![
+            machine.name.clone(),
+            machine.image.clone(),
+            machine.process.to_string(),
+            snapshot.vcpus.len().to_string(),
+            kib(machine.memory_kib),
+            machine.resident_kib.map_or("?".into(), kib),
+            snapshot.summary.environments_alive.to_string(),
+            elapsed(machine),
+        ]
+    }));
+    Columns(rows).to_string()
+}
+
+/// One machine: itself, then its environments.
+pub fn status(snapshot: &Snapshot) -> String {
+    let mut text = head(snapshot);
+    text.push('\n');
+    text.push_str(&Columns(environments(&snapshot.environments)).to_string());
+    text
+}
+
+/// All that there is.
+pub fn everything(snapshot: &Snapshot) -> String {
+    let mut text = status(snapshot);
+    if !snapshot.functions.is_empty() {
+        text.push('\n');
+        text.push_str(&Columns(functions(snapshot)).to_string());
+    }
+    text
+}
+
+/// The machine in three lines.
+pub fn head(snapshot: &Snapshot) -> String {
+    let machine = &snapshot.machine;
+    let summary = &snapshot.summary;
+    let running: Vec<String> = snapshot
+        .vcpus
+        .iter()
+        .enumerate()
+        .map(|(index, &number)| format!("{index}: {}", name(snapshot, number, "idle")))
+        .collect();
+    format!(
+        "{} ({}), process {}, running {}, {} exits to the VMM{}\n\
+         memory {}, resident {}, {} free blocks of 2 MiB, {} frames in split blocks, {} free tables, {} capabilities\n\
+         vCPUs  {}\n",
+        machine.name,
+        machine.image,
+        machine.process,
+        elapsed(machine),
+        machine.vm_exits,
+        if machine.consistent {
+            ""
+        } else {
+            ", tables changed while they were read"
+        },
+        kib(machine.memory_kib),
+        machine.resident_kib.map_or("?".into(), kib),
+        summary.free_blocks,
+        summary.split_frames_used,
+        summary.free_tables,
+        summary.capabilities_used,
+        running.join(", "),
+    )
+}
+
+/// The environments, with a head.
+pub fn environments(environments: &[EnvironmentState]) -> Vec<Vec<String>> {
+    let mut rows = vec![words(&[
+        "#",
+        "ENVIRONMENT",
+        "STATE",
+        "VCPU",
+        "CALLS",
+        "UPCALLS",
+        "INTERRUPTS",
+        "EXITS",
+        "FRAMES",
+        "TABLES",
+        "CAPABILITIES",
+        "DMA",
+    ])];
+    rows.extend(environments.iter().map(|one| {
+        vec![
+            one.number.to_string(),
+            one.name.clone(),
+            one.state.clone(),
+            one.vcpu.to_string(),
+            one.calls.to_string(),
+            one.upcalls.to_string(),
+            one.interrupts.to_string(),
+            one.vm_exits.to_string(),
+            of(one.frames, one.frames_quota),
+            of(one.tables, one.tables_quota),
+            of(one.capabilities, one.capabilities_quota),
+            of(one.dma_mappings, one.dma_mappings_quota),
+        ]
+    }));
+    rows
+}
+
+/// The functions and their queues, with a head.
+pub fn functions(snapshot: &Snapshot) -> Vec<Vec<String>> {
+    let mut rows = vec![words(&[
+        "FUNCTION",
+        "QUEUE",
+        "OWNER",
+        "REQUESTS",
+        "BYTES",
+        "DOORBELLS",
+        "INTERRUPTS",
+        "STOPPED",
+    ])];
+    for function in &snapshot.functions {
+        rows.extend(queues(snapshot, function));
+    }
+    rows
+}
+
+fn queues(snapshot: &Snapshot, function: &FunctionState) -> impl Iterator<Item = Vec<String>> {
+    let owner = name(snapshot, function.owner, "-").to_owned();
+    function
+        .queues
+        .iter()
+        .enumerate()
+        .map(move |(index, queue)| {
+            vec![
+                function.name.clone(),
+                index.to_string(),
+                owner.clone(),
+                queue.requests.to_string(),
+                queue.bytes.to_string(),
+                queue.doorbells.to_string(),
+                queue.interrupts.to_string(),
+                match queue.stop_reason.as_str() {
+                    "none" => "-".into(),
+                    reason => reason.into(),
+                },
+            ]
+        })
+}
+
+/// The name of an environment, or what stands for nobody.
+fn name<'s>(snapshot: &'s Snapshot, number: u16, nobody: &'s str) -> &'s str {
+    let found = usize::from(number).checked_sub(1);
+    let found = found.and_then(|index| snapshot.environments.get(index));
+    found.map_or(nobody, |one| one.name.as_str())
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+fn of(held: u32, quota: u32) -> String {
+    format!("{held}/{quota}")
+}
+
+fn kib(kib: u64) -> String {
+    if kib >= 10 << 10 {
+        format!("{} MiB", kib >> 10)
+    } else {
+        format!("{kib} KiB")
+    }
+}
+
+fn elapsed(machine: &MachineState) -> String {
+    let time = Duration::from_micros(machine.running_us);
+    match time.as_secs() {
+        0..60 => format!("{:.1} s", time.as_secs_f64()),
+        seconds => format!(
+            "{}:{:02}:{:02}",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60
+        ),
+    }
+}
