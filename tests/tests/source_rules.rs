@@ -135,7 +135,11 @@ fn crates_depend_only_on_the_layers_below() {
         ("exo-abi", &[]),
         ("exo-ledger", &["exo-abi"]),
         ("exo-verifier", &["exo-abi"]),
-        ("exo-kernel", &["exo-abi", "exo-ledger", "exo-verifier"]),
+        ("exo-lock", &[]),
+        (
+            "exo-kernel",
+            &["exo-abi", "exo-ledger", "exo-lock", "exo-verifier"],
+        ),
         ("exo-rt", &["exo-abi"]),
         ("exo-drivers", &["exo-abi", "exo-rt"]),
         ("exo-programs", &["exo-abi", "exo-rt", "exo-drivers"]),

@@ -1,6 +1,6 @@
-//! Device interrupts: count the event for whoever bound the vector, and wake it.
+//! Interrupts. By a device: count the event for whoever bound the vector, and wake it. By another vCPU: forget translations.
 
-use crate::hw::{registers, vcpu};
+use crate::hw::{registers, shootdown, vcpu};
 use crate::kernel::with_kernel;
 use crate::scheduler;
 
@@ -24,4 +24,11 @@ pub extern "C" fn handle_interrupt(vector: u64) {
         kernel.ledger.count_interrupt(route.environment);
         scheduler::wake(kernel, index, route.environment);
     });
+}
+
+/// Called by interrupt.S when another vCPU has interrupted this one. An idle one then looks for whom to run by itself. Takes no
+/// lock: the other holds it, and waits.
+pub extern "C" fn handle_neighbour(_: u64) {
+    registers::end_interrupt();
+    shootdown::serve();
 }

@@ -3,10 +3,11 @@
 use exo_abi::environment::ENVIRONMENTS_MAX;
 use exo_abi::{EnvironmentId, Error};
 use exo_ledger::Ledger;
+use exo_lock::Lock;
 
-use crate::hw::lock::{Guard, Lock};
 use crate::hw::memory::Once;
 use crate::hw::paging::{AddressSpace, TablePool};
+use crate::hw::shootdown;
 use crate::hw::switch::Context;
 use crate::hw::vcpu::{DEVICE_VECTORS, VCPUS_MAX};
 use crate::iommu::Iommu;
@@ -92,7 +93,7 @@ pub static VCPUS: Once<[Vcpu; VCPUS_MAX]> = Once::new(
 
 /// Runs `work` with the lock held, and lets readers of the exported tables know. Before boot has made the state there is nothing to do it with.
 pub fn with_kernel<R>(work: impl FnOnce(&mut Kernel) -> R) -> R {
-    let mut guard: Guard<Option<Kernel>> = KERNEL.lock();
+    let mut guard = KERNEL.lock(shootdown::serve);
     match guard.as_mut() {
         Some(kernel) => {
             kernel.ledger.begin_change();

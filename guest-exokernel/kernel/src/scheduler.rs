@@ -4,6 +4,7 @@
 
 use exo_abi::EnvironmentId;
 use exo_abi::environment::State;
+use exo_lock::Sleeper;
 
 use crate::hw::{memory, registers, switch, vcpu};
 use crate::kernel::{Kernel, with_kernel};
@@ -38,13 +39,65 @@ fn take_runnable(kernel: &mut Kernel, index: usize) -> Option<EnvironmentId> {
     Some(first)
 }
 
-/// Ends the sleep of an environment of vCPU `index`, if it sleeps.
-pub fn wake(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
-    let state = kernel.ledger.environment(id).map(|entry| entry.state);
-    if state == Ok(State::Waiting as u32) {
-        kernel.ledger.set_state(id, State::Runnable);
-        add_runnable(kernel, index, id);
+/// An environment that sleeps or is about to, for the protocol of [`exo_lock`].
+struct Sleeping<'k> {
+    kernel: &'k mut Kernel,
+    id: EnvironmentId,
+    /// The vCPU that runs it.
+    vcpu: usize,
+    /// The vCPU that runs this.
+    here: usize,
+    /// Whether what it waits for has happened.
+    has_event: bool,
+}
+
+impl Sleeper for Sleeping<'_> {
+    fn has_event(&mut self) -> bool {
+        self.has_event
     }
+    fn is_asleep(&mut self) -> bool {
+        let entry = self.kernel.ledger.environment(self.id);
+        entry.is_ok_and(|entry| entry.state == State::Waiting as u32)
+    }
+    fn set_asleep(&mut self) {
+        self.kernel.ledger.set_state(self.id, State::Waiting);
+    }
+    fn set_runnable(&mut self) {
+        self.kernel.ledger.set_state(self.id, State::Runnable);
+        add_runnable(self.kernel, self.vcpu, self.id);
+    }
+    fn is_idle_elsewhere(&mut self) -> bool {
+        self.vcpu != self.here && self.kernel.ledger.running(self.vcpu) == EnvironmentId::NOBODY
+    }
+    fn interrupt(&mut self) {
+        registers::interrupt_vcpu(self.vcpu, vcpu::NEIGHBOUR_VECTOR);
+    }
+}
+
+/// Lets the caller on vCPU `index` sleep, unless what it waits for has happened. Whether it sleeps.
+pub fn sleep(kernel: &mut Kernel, index: usize, caller: EnvironmentId, has_event: bool) -> bool {
+    exo_lock::fall_asleep(&mut Sleeping {
+        kernel,
+        id: caller,
+        vcpu: index,
+        here: index,
+        has_event,
+    })
+}
+
+/// Ends the sleep of an environment, if it sleeps. `index` is the vCPU that runs this; an idle one that runs the environment is
+/// interrupted.
+pub fn wake(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
+    let Ok(vcpu) = kernel.ledger.environment(id).map(|entry| entry.vcpu) else {
+        return;
+    };
+    exo_lock::wake(&mut Sleeping {
+        kernel,
+        id,
+        vcpu: vcpu as usize,
+        here: index,
+        has_event: true,
+    });
 }
 
 /// Notes where the caller goes on when it is resumed: after its call.

@@ -133,8 +133,8 @@ fn start_machine(mut kernel: Kernel, header: &BundleHeader) -> ! {
         Ok(environment) => environment.context,
         Err(_) => refuse(format_args!("the bundle has no environment")),
     };
-    *KERNEL.lock() = Some(kernel);
-    start_vcpu(0, header.features);
+    *KERNEL.lock(|| {}) = Some(kernel);
+    start_vcpu(vcpu::start_area(0), header.features);
     // Any environment's address space serves for the probe.
     switch::prepare(0, &first);
     interface_page::set_gate(interface_page::probe());
@@ -151,8 +151,7 @@ fn start_machine(mut kernel: Kernel, header: &BundleHeader) -> ! {
 }
 
 /// What every vCPU needs before it enters ring 3.
-fn start_vcpu(index: usize, features: u64) {
-    let area = vcpu::start_area(index);
+fn start_vcpu(area: u64, features: u64) {
     registers::start_syscall(interface_page::syscall_entry(), area);
     if features & Features::X2APIC != 0 {
         registers::start_apic();
@@ -162,7 +161,10 @@ fn start_vcpu(index: usize, features: u64) {
 
 /// Called by boot.S on every vCPU but the first.
 pub extern "C" fn join_machine(index: u64) -> ! {
+    let index = index as usize;
+    // First: who waits for the lock has to know which vCPU it is.
+    let area = vcpu::start_area(index);
     let features = with_kernel(|kernel| kernel.features);
-    start_vcpu(index as usize, features);
-    scheduler::run_next(index as usize)
+    start_vcpu(area, features);
+    scheduler::run_next(index)
 }

@@ -1,7 +1,7 @@
 //! Calls about the running of the caller: yield, wait, upcalls.
 
 use exo_abi::address::{PROGRAM_BASE, PROGRAM_END};
-use exo_abi::environment::{State, UPCALL_SLOTS};
+use exo_abi::environment::UPCALL_SLOTS;
 use exo_abi::upcall::UPCALL_ENTRY_STRIDE;
 use exo_abi::{EnvironmentId, Error};
 
@@ -30,10 +30,9 @@ pub fn environment_wait(
         Ok(environment) => environment.context.pages.events(),
         Err(error) => return Err(error).into(),
     };
-    if events != seen {
+    if !scheduler::sleep(kernel, index, caller, events != seen) {
         return Ok(events).into();
     }
-    kernel.ledger.set_state(caller, State::Waiting);
     scheduler::save_caller(kernel, index, caller);
     Outcome::Switch
 }

@@ -89,6 +89,7 @@ global_asm!(
     port_bitmap_size = const vcpu::PORT_BITMAP_SIZE,
     tss_stride = const vcpu::TASK_STATE_STRIDE,
     tss_limit = const vcpu::PORT_BITMAP + vcpu::PORT_BITMAP_SIZE - 1,
+    neighbour_vector = const vcpu::NEIGHBOUR_VECTOR,
     first_device_vector = const vcpu::FIRST_DEVICE_VECTOR,
     device_vectors = const vcpu::DEVICE_VECTORS,
     gate_code_offset = const GATE_CODE_OFFSET,
@@ -107,5 +108,6 @@ global_asm!(
     abort_environment = sym crate::fault::abort_environment,
     report_kernel_fault = sym crate::fault::report_kernel_fault,
     handle_interrupt = sym crate::interrupts::handle_interrupt,
+    handle_neighbour = sym crate::interrupts::handle_neighbour,
     options(att_syntax)
 );

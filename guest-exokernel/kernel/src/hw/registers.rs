@@ -111,6 +111,18 @@ pub fn start_vcpu(number: u32, page: u8) {
     );
 }
 
+/// Interrupts vCPU `index`. What was stored before is visible to it then: a write to an x2APIC register waits for no store by
+/// itself (section 11.12.3).
+pub fn interrupt_vcpu(index: usize, vector: usize) {
+    const LEVEL_ASSERT: u64 = 1 << 14;
+    // SAFETY: fences change nothing.
+    unsafe { asm!("mfence", "lfence", options(nostack, preserves_flags)) };
+    write_msr(
+        X2APIC_COMMAND,
+        (index as u64) << 32 | LEVEL_ASSERT | vector as u64,
+    );
+}
+
 /// The address of the last page fault.
 pub fn fault_address() -> u64 {
     let address: u64;
@@ -123,6 +135,14 @@ pub fn fault_address() -> u64 {
 pub fn set_root(root: u64) {
     // SAFETY: every root that the kernel makes maps the kernel alike.
     unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };
+}
+
+/// Forgets all translations of this vCPU: none is global.
+pub fn flush_translations() {
+    // SAFETY: the same root is loaded again.
+    unsafe {
+        asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack, preserves_flags));
+    }
 }
 
 /// Forgets the translation of one page.

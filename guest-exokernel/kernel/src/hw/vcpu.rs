@@ -19,6 +19,8 @@ pub const FAULT_STACK_TOP: usize = 0x3000;
 pub const FIRST_DEVICE_VECTOR: usize = 0x40;
 /// How many.
 pub const DEVICE_VECTORS: usize = 64;
+/// Vector by which one vCPU interrupts another: behind those of devices.
+pub const NEIGHBOUR_VECTOR: usize = FIRST_DEVICE_VECTOR + DEVICE_VECTORS;
 /// Offset of the port bitmap in a task state segment, whose fixed part it follows.
 pub const PORT_BITMAP: usize = 104;
 /// Words of the bitmap.

@@ -1,4 +1,4 @@
-// Device interrupts, from ring 3 or from an idle kernel, on a stack of their own (IST): the exception frame of an environment
+// Interrupts by devices and by other vCPUs, from ring 3 or from an idle kernel, on a stack of their own (IST): the exception frame of an environment
 // may be unread on the other.
 
 .section .stubs, "ax"
@@ -12,8 +12,8 @@ device_interrupts:
     .set vector, vector + 1
 .endr
 
-// Entered with: the number of the device vector pushed below what the CPU pushed. Leaves as it came.
-device_interrupt:
+// Entered with: a word pushed below what the CPU pushed, the argument of the handler. Leaves as it came.
+.macro HANDLE_INTERRUPT handler
     pushq %rax
     pushq %rcx
     pushq %rdx
@@ -26,7 +26,7 @@ device_interrupt:
     subq $8, %rsp                               // rsp is a multiple of 16 for the call
     cld
     movq 80(%rsp), %rdi
-    call {handle_interrupt}
+    call \handler
     addq $8, %rsp
     popq %r11
     popq %r10
@@ -38,5 +38,16 @@ device_interrupt:
     popq %rcx
     popq %rax
     addq $8, %rsp
+    iretq
+.endm
+
+device_interrupt:                               // with the number of the device vector
+    HANDLE_INTERRUPT {handle_interrupt}
+
+// From another vCPU: to forget translations, or to look for whom to run.
+neighbour_interrupt:
+    pushq $0
+    HANDLE_INTERRUPT {handle_neighbour}
+
 ignored_interrupt:
     iretq

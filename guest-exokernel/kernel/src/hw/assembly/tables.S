@@ -101,7 +101,8 @@ idt:
     GATE (device_interrupts+vector*8), {interrupt_stack}, 0x8e
     .set vector, vector + 1
 .endr
-.rept 256 - {first_device_vector} - {device_vectors}
+    GATE neighbour_interrupt, {interrupt_stack}, 0x8e
+.rept 255 - {neighbour_vector}
     GATE ignored_interrupt, {interrupt_stack}, 0x8e
 .endr
 

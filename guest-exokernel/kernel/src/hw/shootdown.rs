@@ -1,0 +1,30 @@
+//! TLB shootdown: makes another vCPU forget its translations.
+
+use exo_lock::Mailbox;
+
+use super::registers;
+use super::vcpu::{self, NEIGHBOUR_VECTOR, VCPUS_MAX};
+
+/// Requests to each vCPU.
+static MAILBOXES: [Mailbox; VCPUS_MAX] = [const { Mailbox::new() }; VCPUS_MAX];
+
+/// Flushes, if a neighbour has asked this vCPU to. Interrupts are off.
+pub fn serve() {
+    if let Some(mailbox) = MAILBOXES.get(vcpu::index()) {
+        mailbox.serve(registers::flush_translations);
+    }
+}
+
+/// Makes vCPU `index`, which is not this one, forget its translations; returns when it has. The caller holds the kernel's lock, and
+/// has changed the page tables. Cost: an interrupt of the other vCPU, and the wait for it.
+#[allow(dead_code)] // so far no page-table entry is taken from an environment that runs elsewhere
+pub fn flush_elsewhere(index: usize) {
+    let Some(mailbox) = MAILBOXES.get(index) else {
+        return;
+    };
+    mailbox.request();
+    registers::interrupt_vcpu(index, NEIGHBOUR_VECTOR);
+    while !mailbox.is_served() {
+        core::hint::spin_loop();
+    }
+}
