@@ -84,6 +84,7 @@ attacks! {
     bad_rights "bad-rights" Verdict::Refused;
     bad_upcall "bad-upcall" Verdict::Refused;
     batch_limits "batch-limits" Verdict::Refused;
+    derive_beyond "derive-beyond" Verdict::Refused;
     descriptor_chain "descriptor-chain" Verdict::Refused;
     device_registers "device-registers" Verdict::Refused;
     disk_extent "disk-extent" Verdict::Refused;
@@ -99,8 +100,10 @@ attacks! {
     foreign_ports "foreign-ports" Verdict::Refused;
     forge_capability "forge-capability" Verdict::Refused;
     free_mapped "free-mapped" Verdict::Refused;
+    give_unwilling "give-unwilling" Verdict::Refused;
     guess_capability "guess-capability" Verdict::Refused;
     indirect_table "indirect-table" Verdict::Refused;
+    launder_capability "launder-capability" Verdict::Refused;
     length_overflow "length-overflow" Verdict::Refused;
     local_descriptors "local-descriptors" Verdict::Refused;
     map_beyond_memory "map-beyond-memory" Verdict::Refused;
@@ -116,6 +119,7 @@ attacks! {
     );
     no_upcall "no-upcall" Verdict::Ended(AbortReason::NoUpcall, INVALID_OPCODE, 0, 0);
     noncanonical_stack "noncanonical-stack" Verdict::Refused;
+    outlive_giver "outlive-giver" Verdict::Refused;
     own_function "own-function" Verdict::Refused;
     privileged_instructions "privileged-instructions" Verdict::Refused;
     queue_setup "queue-setup" Verdict::Refused;
@@ -129,7 +133,9 @@ attacks! {
     request_shape "request-shape" Verdict::Refused;
     reset_in_flight "reset-in-flight" Verdict::Refused;
     reuse_capability "reuse-capability" Verdict::Refused;
+    revoke_without_right "revoke-without-right" Verdict::Refused;
     software_interrupts "software-interrupts" Verdict::Refused;
+    stale_derived "stale-derived" Verdict::Refused;
     strange_access "strange-access" Verdict::Refused;
     touch_device_unmapped "touch-device-unmapped" Verdict::Refused;
     touch_kernel "touch-kernel" Verdict::Refused;

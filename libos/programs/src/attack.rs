@@ -160,12 +160,17 @@ pub fn expect_bad_capability(capability: Capability, frame: u64) -> Verdict {
         ..allowed_mapping()
     };
     let dma = gate::dma_map(capability, frame, 1, Rights::READ_WRITE);
+    let derived = gate::capability_derive(capability, frame, 1, Rights::READ);
+    let given = gate::capability_give(capability, environment::id());
     for (call, answer) in [
         ("page_map", gate::page_map(&[entry]).map(drop)),
         ("dma_map", dma.map(drop)),
         ("function_bind", gate::function_bind(capability).map(drop)),
         ("vector_bind", gate::vector_bind(capability, 0).map(drop)),
         ("capability_free", gate::capability_free(capability)),
+        ("capability_derive", derived.map(drop)),
+        ("capability_give", given.map(drop)),
+        ("capability_revoke", gate::capability_revoke(capability)),
     ] {
         let what = format!("{call} by {:#x}", capability.0);
         expect_error(&what, answer, Error::BadCapability)?;

@@ -6,6 +6,7 @@ extern crate alloc;
 pub mod attack;
 pub mod raw_disk;
 pub mod service;
+pub mod sharing;
 pub mod victim;
 
 /// Result of an attack: what was not as the contract says.
