@@ -1,42 +1,13 @@
-//! What remains when an exception is no ordinary upcall: reflection of gate instructions, aborts, the kernel's own faults.
+//! What remains when an exception is no ordinary upcall: aborts, and the kernel's own faults.
 
 use exo_abi::environment::AbortReason;
 use exo_abi::port::ExitCode;
 use exo_abi::upcall::Vector;
 
 use crate::ending;
-use crate::hw::{assembly, console, registers, vcpu};
+use crate::hw::{console, registers, vcpu};
 use crate::kernel::with_kernel;
 use crate::scheduler;
-
-/// Called by gate.S for an `int3` or `syscall` that is no kernel call: makes it an exception of the libOS.
-pub extern "C" fn reflect_upcall(vector: u64) {
-    let index = vcpu::index();
-    let frame = vcpu::EntryFrame::of(index);
-    let words = frame.read();
-    let [instruction, ..] = words;
-    let accepted = with_kernel(|kernel| {
-        let caller = kernel.ledger.running(index);
-        let pages = kernel
-            .environment(caller)
-            .map_err(|_| AbortReason::NoUpcall)?
-            .context
-            .pages;
-        let (entry, stack) = pages.upcall(vector);
-        if entry == 0 {
-            return Err(AbortReason::NoUpcall);
-        }
-        if !pages.take_upcall_credit() {
-            return Err(AbortReason::NestedFault);
-        }
-        pages.push_exception(words);
-        frame.redirect(entry, assembly::USER_FLAGS, stack);
-        Ok(())
-    });
-    if let Err(reason) = accepted {
-        abort_current(index, reason, [vector, 0, instruction, 0]);
-    }
-}
 
 /// Called by upcall.S, on the kernel stack, with the address of what the CPU pushed, when the credit for an upcall was not there.
 pub extern "C" fn abort_environment(pushed: u64, vector: u64) -> ! {
@@ -48,7 +19,7 @@ pub extern "C" fn abort_environment(pushed: u64, vector: u64) -> ! {
             return (AbortReason::NoUpcall, [vector, 0, 0, 0]);
         };
         let pages = environment.context.pages;
-        let reason = if pages.upcall(vector).0 == 0 {
+        let reason = if pages.upcall(vector) == 0 {
             AbortReason::NoUpcall
         } else {
             AbortReason::NestedFault

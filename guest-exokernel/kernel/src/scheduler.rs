@@ -100,15 +100,6 @@ pub fn wake(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
     });
 }
 
-/// Notes where the caller goes on when it is resumed: after its call.
-pub fn save_caller(kernel: &mut Kernel, index: usize, caller: EnvironmentId) {
-    let [instruction, _, _, stack, _] = vcpu::EntryFrame::of(index).read();
-    if let Ok(environment) = kernel.environment(caller) {
-        environment.context.instruction = instruction;
-        environment.context.stack = stack;
-    }
-}
-
 /// Runs whoever is next on this vCPU; halts while nobody is.
 pub fn run_next(index: usize) -> ! {
     loop {

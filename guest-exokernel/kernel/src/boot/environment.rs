@@ -131,13 +131,12 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
         capabilities: capabilities.get(..count).unwrap_or_default(),
         kernel_stack: vcpu::kernel_stack(record.vcpu as usize),
     });
+    pages.set_resume_point(record.entry, 0);
     if let Ok(environment) = kernel.environment(id) {
         environment.space = space;
         environment.context = switch::Context {
             pages,
             root: space.root(),
-            instruction: record.entry,
-            stack: 0,
             ports: PortSet::of(ports.copied()),
         };
     }

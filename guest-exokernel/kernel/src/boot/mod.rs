@@ -135,9 +135,11 @@ fn start_machine(mut kernel: Kernel, header: &BundleHeader) -> ! {
     };
     *KERNEL.lock(|| {}) = Some(kernel);
     start_vcpu(vcpu::start_area(0), header.features);
-    // Any environment's address space serves for the probe.
+    // Any environment's address space serves for the probe, whose entry into the kernel is left where the environment's start is.
+    let (instruction, stack) = first.pages.resume_point();
     switch::prepare(0, &first);
     interface_page::set_gate(interface_page::probe());
+    first.pages.set_resume_point(instruction, stack);
     if header.vcpus > 1 {
         if header.features & Features::X2APIC == 0 {
             refuse(format_args!(

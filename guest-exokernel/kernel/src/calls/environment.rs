@@ -14,7 +14,6 @@ pub fn environment_yield(kernel: &mut Kernel, index: usize, caller: EnvironmentI
     if !scheduler::has_runnable(kernel, index) {
         return Ok(0).into();
     }
-    scheduler::save_caller(kernel, index, caller);
     scheduler::add_runnable(kernel, index, caller);
     Outcome::Switch
 }
@@ -33,7 +32,6 @@ pub fn environment_wait(
     if !scheduler::sleep(kernel, index, caller, events != seen) {
         return Ok(events).into();
     }
-    scheduler::save_caller(kernel, index, caller);
     Outcome::Switch
 }
 

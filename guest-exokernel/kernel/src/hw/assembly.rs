@@ -42,9 +42,17 @@ const CR0_PROTECTED: u32 = 1 << 4 | 1;
 /// Where the real-mode start of other vCPUs is copied to; its page number is the start-up vector.
 pub const TRAMPOLINE_ADDRESS: u64 = 0x8000;
 
+/// Bytes of SS, RSP, RFLAGS, CS and RIP.
+pub const GATE_FRAME: u64 = 40;
+
 /// Bytes of the environment page from where RSP0 points to a field above it.
 const fn above_exception_stack(offset: usize) -> u64 {
     offset as u64 - EXCEPTION_STACK_TOP
+}
+
+/// The same, from where the five words of a gate's frame end.
+const fn above_gate_frame(offset: usize) -> u64 {
+    above_exception_stack(offset) + GATE_FRAME
 }
 
 global_asm!(
@@ -80,11 +88,10 @@ global_asm!(
     area_shift = const vcpu::AREA_SHIFT,
     interrupt_stack_top = const vcpu::INTERRUPT_STACK_TOP,
     fault_stack_top = const vcpu::FAULT_STACK_TOP,
-    area_kernel_stack = const offset_of!(Area, kernel_stack),
+    area_exception_stack = const offset_of!(Area, exception_stack),
     area_user_stack = const offset_of!(Area, user_stack),
     interrupt_stack = const 1,
     fault_stack = const 2,
-    gate_stack = const 3,
     no_port_bitmap = const vcpu::NO_PORT_BITMAP,
     port_bitmap_size = const vcpu::PORT_BITMAP_SIZE,
     tss_stride = const vcpu::TASK_STATE_STRIDE,
@@ -97,6 +104,7 @@ global_asm!(
     call_count = const CALL_COUNT,
     vector_syscall = const VECTOR_SYSCALL,
     kernel_stack = const offset_of!(EnvironmentPage, kernel_stack),
+    kernel_stack_above_frame = const above_gate_frame(offset_of!(EnvironmentPage, kernel_stack)),
     upcall_stack_segment = const above_exception_stack(offset_of!(EnvironmentPage, upcall_stack_segment)),
     upcall_entries = const above_exception_stack(offset_of!(EnvironmentPage, upcall_entries)),
     upcall_credit = const PAGE_SIZE - EXCEPTION_STACK_TOP + offset_of!(CallPage, upcall_credit) as u64,
@@ -104,7 +112,6 @@ global_asm!(
     boot_machine = sym crate::boot::boot_machine,
     join_machine = sym crate::boot::join_machine,
     handle_call = sym crate::calls::handle_call,
-    reflect_upcall = sym crate::fault::reflect_upcall,
     abort_environment = sym crate::fault::abort_environment,
     report_kernel_fault = sym crate::fault::report_kernel_fault,
     handle_interrupt = sym crate::interrupts::handle_interrupt,

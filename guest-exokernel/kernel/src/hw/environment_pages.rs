@@ -5,12 +5,15 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use exo_abi::address::{KERNEL_BASE, PAGE_SIZE};
 use exo_abi::environment::{
-    CallPage, EVENTS_MAX, EXCEPTION_STACK_TOP, EnvironmentPage, UPCALL_CREDIT, UPCALL_SLOTS,
+    CallPage, EVENTS_MAX, EXCEPTION_STACK_TOP, EnvironmentPage, UPCALL_SLOTS,
 };
 use exo_abi::map::{MAP_BATCH, MapEntry};
 use exo_abi::upcall::{UPCALL_ENTRY_STRIDE, Vector};
 
-use super::assembly::{USER_CODE, USER_DATA, USER_FLAGS};
+use super::assembly::{GATE_FRAME, USER_CODE, USER_DATA, USER_FLAGS};
+
+/// Offset of what an entry into the kernel pushes: RIP, CS, RFLAGS, RSP, SS.
+const FRAME: usize = (EXCEPTION_STACK_TOP - GATE_FRAME) as usize;
 
 /// Environment page and call page of one environment, by their physical address.
 #[derive(Clone, Copy)]
@@ -113,31 +116,21 @@ impl EnvironmentPages {
         self.set(offset_of!(EnvironmentPage, upcall_stack), stack);
     }
 
-    /// The upcall entry of `vector` and the upcall stack; entry 0: none.
-    pub fn upcall(self, vector: u64) -> (u64, u64) {
+    /// The upcall entry of `vector`; 0: none.
+    pub fn upcall(self, vector: u64) -> u64 {
         let slot = (vector as usize).min(UPCALL_SLOTS - 1);
-        (
-            self.get(offset_of!(EnvironmentPage, upcall_entries) + 8 * slot),
-            self.get(offset_of!(EnvironmentPage, upcall_stack)),
-        )
+        self.get(offset_of!(EnvironmentPage, upcall_entries) + 8 * slot)
     }
 
-    /// Takes the upcall credit, as the exception stubs do; whether it was there.
-    pub fn take_upcall_credit(self) -> bool {
-        let credit = self.word(PAGE_SIZE as usize + offset_of!(CallPage, upcall_credit));
-        let before = credit.load(Ordering::Relaxed);
-        // The low half is the credit word; bit 31 is cleared and the count below it raised.
-        let after =
-            before & !0xffff_ffff | u64::from((before as u32).wrapping_add(UPCALL_CREDIT | 1));
-        credit.store(after, Ordering::Relaxed);
-        before as u32 & UPCALL_CREDIT != 0
+    /// Where this environment goes on: RIP and RSP, as its entry into the kernel left them.
+    pub fn resume_point(self) -> (u64, u64) {
+        (self.get(FRAME), self.get(FRAME + 24))
     }
 
-    /// Writes what the CPU would push for an exception.
-    pub fn push_exception(self, words: [u64; 5]) {
-        for (number, word) in words.into_iter().enumerate() {
-            self.set(EXCEPTION_STACK_TOP as usize - 40 + 8 * number, word);
-        }
+    /// Says where it goes on before it has ever entered the kernel.
+    pub fn set_resume_point(self, instruction: u64, stack: u64) {
+        self.set(FRAME, instruction);
+        self.set(FRAME + 24, stack);
     }
 
     /// A word that the CPU pushed, at kernel address `address`; 0 if that is not in the environment page.

@@ -20,10 +20,6 @@ pub struct Context {
     pub pages: EnvironmentPages,
     /// Physical address of the root of its address space.
     pub root: u64,
-    /// Where it goes on.
-    pub instruction: u64,
-    /// Its stack pointer there.
-    pub stack: u64,
     /// I/O ports that it may use.
     pub ports: PortSet,
 }
@@ -33,8 +29,6 @@ impl Context {
     pub const NONE: Self = Self {
         pages: EnvironmentPages::NONE,
         root: 0,
-        instruction: 0,
-        stack: 0,
         ports: PortSet::EMPTY,
     };
 }
@@ -50,12 +44,13 @@ pub fn prepare(index: usize, context: &Context) {
 /// Runs the environment that was prepared, with every register but `rip` and `rsp` clear. Where ring 3 must clear vector
 /// registers itself, it starts with the code of the interface page that does; `rcx` then tells where it goes on.
 pub fn resume(index: usize, context: &Context, features: u64) -> ! {
+    let (goes_on, stack) = context.pages.resume_point();
     let (instruction, rcx) = match interface_page::clearing_code(features) {
-        Some(code) => (code, context.instruction),
-        None => (context.instruction, 0),
+        Some(code) => (code, goes_on),
+        None => (goes_on, 0),
     };
     // SAFETY: 1. all but the kernel stack is used in ring 3 only; 2. everything on the kernel stack is given up.
-    unsafe { resume_environment(instruction, context.stack, vcpu::kernel_stack(index), rcx) }
+    unsafe { resume_environment(instruction, stack, vcpu::kernel_stack(index), rcx) }
 }
 
 /// Starts the vCPUs `1..count`; each calls `join_machine`.

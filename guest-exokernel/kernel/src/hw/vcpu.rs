@@ -39,8 +39,8 @@ const PORT_BITMAP_BASE: usize = 102;
 /// Memory of one vCPU: this header, then its stacks. Aligned to its size, so that a stack pointer tells whose it is.
 #[repr(C, align(16384))]
 pub struct Area {
-    /// Top of the stack on which calls are handled.
-    pub kernel_stack: u64,
+    /// Address of RSP0, which tells whose exceptions come here, in the task state segment.
+    pub exception_stack: u64,
     /// Stack pointer of ring 3 while `syscall` changes stacks.
     pub user_stack: u64,
     /// Number of this vCPU.
@@ -60,7 +60,7 @@ unsafe impl Sync for Areas {}
 pub static VCPU_AREAS: Areas = Areas(UnsafeCell::new(
     [const {
         Area {
-            kernel_stack: 0,
+            exception_stack: 0,
             user_stack: 0,
             index: 0,
             stacks: UnsafeCell::new([0; (1 << AREA_SHIFT) - 24]),
@@ -83,7 +83,7 @@ pub fn start_area(index: usize) -> u64 {
     let address = area_address(index);
     let field = |offset: usize| (address + offset as u64) as *mut u64;
     // SAFETY: 1. the area exists, since index < VCPUS_MAX; 2. only this vCPU uses it.
-    unsafe { field(offset_of!(Area, kernel_stack)).write(kernel_stack(index)) };
+    unsafe { field(offset_of!(Area, exception_stack)).write(task_state(index, RSP0)) };
     // SAFETY: as above.
     unsafe { field(offset_of!(Area, index)).write(index as u64) };
     address
@@ -131,33 +131,5 @@ pub fn write_port_bitmap(index: usize, allowed: &[AtomicU64; PORT_WORDS]) {
         let place = bitmap.wrapping_add(number);
         // SAFETY: as in `set_exception_stack`; the bitmap has so many words, and starts at a multiple of 8.
         unsafe { place.write_volatile(!word.load(Ordering::Relaxed)) };
-    }
-}
-
-/// The five words that entered the kernel on this vCPU: RIP, CS, RFLAGS, RSP, SS.
-pub struct EntryFrame(u64);
-
-impl EntryFrame {
-    /// The frame at the top of the kernel stack of vCPU `index`. It is there while a call or a reflection is handled.
-    pub fn of(index: usize) -> Self {
-        Self(kernel_stack(index) - 40)
-    }
-
-    fn word(&self, number: usize) -> &AtomicU64 {
-        let word = (self.0 as *mut u64).wrapping_add(number.min(4));
-        // SAFETY: the top of this vCPU's stack; the frame is memory that only assembly and this type touch.
-        unsafe { AtomicU64::from_ptr(word) }
-    }
-
-    /// Reads RIP, CS, RFLAGS, RSP, SS.
-    pub fn read(&self) -> [u64; 5] {
-        core::array::from_fn(|number| self.word(number).load(Ordering::Relaxed))
-    }
-
-    /// Replaces where ring 3 goes on. The segments stay.
-    pub fn redirect(&self, instruction: u64, flags: u64, stack: u64) {
-        self.word(0).store(instruction, Ordering::Relaxed);
-        self.word(2).store(flags, Ordering::Relaxed);
-        self.word(3).store(stack, Ordering::Relaxed);
     }
 }

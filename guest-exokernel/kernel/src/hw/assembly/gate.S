@@ -3,12 +3,16 @@
 // Entered with: rax = call number, arguments in rdi rsi rdx r10 r8 r9. Interrupts are off.
 // Leaves with: rax = status, rdx = value; rcx rsi rdi r8..r11 lost, the others untouched.
 // The kernel uses no SSE register, so these need no care here.
+//
+// Both gates leave SS, RSP, RFLAGS, CS, RIP of ring 3 below S, the exception stack top in the environment page of the caller,
+// where it stays until the caller goes on: so an environment that gives up the vCPU has been saved by its entry.
 
-// From the stack of ring 3 to that of the kernel, with the same five words as int3 would push. GS is the kernel's for two moves.
+// What the CPU does by itself for int3: RSP0 of the task state segment is S. GS is the kernel's for some moves.
 .macro ENTER_FROM_SYSCALL
     swapgs
     movq %rsp, %gs:{area_user_stack}
-    movq %gs:{area_kernel_stack}, %rsp
+    movq %gs:{area_exception_stack}, %rsp
+    movq (%rsp), %rsp
     pushq ${user_data}
     pushq %gs:{area_user_stack}
     swapgs
@@ -17,9 +21,21 @@
     pushq %rcx
 .endm
 
+// From the environment page to the kernel stack of the vCPU and to Rust; then rsp is at RIP of ring 3 again.
+.macro CALL_RUST
+    cld                                         // the interrupt gate leaves the direction flag as ring 3 had it
+    movq %r10, %rcx
+    movq %rsp, %r11
+    movq {kernel_stack_above_frame}(%rsp), %rsp
+    pushq %r11
+    pushq %rax                                  // seventh argument; and now rsp is a multiple of 16
+    call {handle_call}
+    popq %rcx
+    popq %rsp
+.endm
+
 .section .stubs, "ax"
 
-// int3 comes on the kernel stack of the vCPU (IST): SS, RSP, RFLAGS, CS, RIP are pushed at its top.
 gate_breakpoint:
     subq ${call_base}, %rax
     cmpq ${call_count}, %rax
@@ -29,11 +45,7 @@ breakpoint_null:
     xorl %eax, %eax
     iretq
 breakpoint_call:
-    cld                                         // the interrupt gate leaves the direction flag as ring 3 had it
-    movq %r10, %rcx
-    pushq %rax                                  // seventh argument; and now rsp is a multiple of 16
-    call {handle_call}
-    popq %rcx
+    CALL_RUST
     iretq
 
 // syscall comes on the stack of ring 3, with rip in rcx and rflags in r11; SFMASK has cleared IF, DF, TF, AC and NT.
@@ -48,10 +60,7 @@ syscall_null:
     sysretq                                     // rcx is canonical: nothing is mapped in the last page of the lower half
 syscall_call:
     ENTER_FROM_SYSCALL
-    movq %r10, %rcx
-    pushq %rax
-    call {handle_call}
-    popq %rcx
+    CALL_RUST
     popq %rcx
     addq $8, %rsp
     popq %r11
@@ -59,37 +68,21 @@ syscall_call:
     sysretq
 
 // Not a kernel call: the libOS gets it as an upcall, with all registers as they were (rcx and r11 as syscall left them).
+.macro REFLECT vector
+    addl $0x80000001, ({upcall_credit} + 40)(%rsp)
+    jnc refuse_\vector
+    PUSH_UPCALL \vector, 40
+refuse_\vector:
+    movl $\vector, %esi
+    jmp refuse_upcall
+.endm
 reflect_breakpoint:
     addq ${call_base}, %rax
-    pushq %rdi
-    movl $3, %edi
-    jmp reflect
+    REFLECT 3
 reflect_syscall:
     addq ${call_base}, %rax
     ENTER_FROM_SYSCALL
-    pushq %rdi
-    movl ${vector_syscall}, %edi
-reflect:
-    pushq %rsi
-    pushq %rdx
-    pushq %rcx
-    pushq %rax
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11                                  // with the five words of the frame, rsp is a multiple of 16
-    cld
-    call {reflect_upcall}                       // rewrites the five words at the top of the stack
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rax
-    popq %rcx
-    popq %rdx
-    popq %rsi
-    popq %rdi
-    iretq
+    REFLECT {vector_syscall}
 
 .section .rodata
 .balign 8

@@ -12,8 +12,7 @@ task_states:
     .quad 0, 0, 0
     .quad {vcpu_areas} + (i << {area_shift}) + {interrupt_stack_top}
     .quad {vcpu_areas} + (i << {area_shift}) + {fault_stack_top}
-    .quad {vcpu_areas} + ((i + 1) << {area_shift})
-    .quad 0, 0, 0, 0, 0
+    .quad 0, 0, 0, 0, 0, 0
     .word 0, {no_port_bitmap}                   // no port may be used
     .fill {port_bitmap_size}, 1, 0xff           // the last byte must be all ones
     .balign {tss_stride}
@@ -75,7 +74,7 @@ idt:
     UPCALL_GATE 0
     UPCALL_GATE 1
     GATE machine_fault_2, {fault_stack}, 0x8e   // NMI
-    GATE gate_breakpoint, {gate_stack}, 0xee    // int3: a gate for ring 3
+    GATE gate_breakpoint, 0, 0xee               // int3: a gate for ring 3
     UPCALL_GATE 4
     UPCALL_GATE 5
     UPCALL_GATE 6
