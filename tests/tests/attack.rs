@@ -121,6 +121,7 @@ attacks! {
     noncanonical_stack "noncanonical-stack" Verdict::Refused;
     outlive_giver "outlive-giver" Verdict::Refused;
     own_function "own-function" Verdict::Refused;
+    own_page_tables "own-page-tables" Verdict::Refused;
     privileged_instructions "privileged-instructions" Verdict::Refused;
     queue_setup "queue-setup" Verdict::Refused;
     quota_capabilities "quota-capabilities" Verdict::Refused;

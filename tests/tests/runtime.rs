@@ -9,6 +9,13 @@ fn upcalls_leave_every_register_as_it_was() {
     outcome.expect_end("upcalls", &End::Exited(0));
 }
 
+#[test]
+fn environments_read_their_page_tables() {
+    require_kvm!();
+    let outcome = Machine::new("page-bits").run().expect_status(0);
+    outcome.expect_end("page-bits", &End::Exited(0));
+}
+
 /// What `disk-write` writes at a byte offset, a multiple of 8.
 fn pattern(offset: u64) -> [u8; 8] {
     (offset ^ 0x6469_736b_6469_736b).to_le_bytes()

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `PROGRAM_BASE` | `PROGRAM_END` | whatever the libOS maps with `page_map` | as it maps it |
 //! | `FRAME_WINDOW` | + 512 GiB | frame n of this environment, at `FRAME_WINDOW + n * 4096` | libOS; not executable |
+//! | `PAGE_TABLES` | + 512 GiB | the page tables of this environment | kernel |
 //! | `ENVIRONMENT_PAGE` | + 4 KiB | what this environment was given; exception frames | kernel |
 //! | `CALL_PAGE` | + 4 KiB | batches, upcall credit, event counters | libOS and kernel |
 //! | `INTERFACE_PAGE` | + 4 KiB | kernel interface page, with the gate | kernel |
@@ -29,6 +30,9 @@ pub const PROGRAM_END: u64 = 0x4000_0000_0000;
 pub const FRAME_WINDOW: u64 = 0x4000_0000_0000;
 /// Bytes that the frame window can show: all physical addresses below 512 GiB.
 pub const FRAME_WINDOW_SIZE: u64 = 1 << 39;
+/// The page tables of this environment: the entry for page p, 8 bytes as the CPU reads it, at `PAGE_TABLES + p * 8`. See
+/// [`entry_address`] for what has to be there first.
+pub const PAGE_TABLES: u64 = 0x7e80_0000_0000;
 /// The [`crate::environment::EnvironmentPage`] of this environment.
 pub const ENVIRONMENT_PAGE: u64 = 0x7f00_0000_0000;
 /// The [`crate::environment::CallPage`] of this environment.
@@ -49,6 +53,13 @@ pub const LOWER_HALF_END: u64 = 1 << 47;
 pub const DEVICE_HOLE: u64 = 0xc000_0000;
 /// End (exclusive) of the device hole.
 pub const DEVICE_HOLE_END: u64 = 0x1_0000_0000;
+
+/// Where the page-table entry for `address` (in the lower half) can be read, if there is a page table for it. Applied again, to
+/// the answer, this is where the page-directory entry is that leads to that table, and so on: the fourth is in the root, which is
+/// always there.
+pub const fn entry_address(address: u64) -> u64 {
+    PAGE_TABLES + (address >> PAGE_SHIFT) * 8
+}
 
 /// Whether `address` is a multiple of the page size.
 pub const fn is_page_aligned(address: u64) -> bool {

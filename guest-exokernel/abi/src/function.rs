@@ -157,8 +157,8 @@ pub struct FunctionEntry {
     pub owner: EnvironmentId,
     /// 1 once bound.
     pub bound: u16,
-    /// Page mappings of its BARs.
-    pub mappings: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Bit v: vector v is routed.
     pub vectors: u64,
 }

@@ -51,6 +51,7 @@ pub mod function;
 pub mod interface_page;
 pub mod layout;
 pub mod map;
+pub mod page_entry;
 pub mod port;
 pub mod pvh;
 pub mod term;

@@ -94,7 +94,7 @@ fn describe() -> String {
     list_constants!(out:
         address::{
             PAGE_SIZE, PAGE_SHIFT, BLOCK_SIZE, BLOCK_ORDER, BLOCK_FRAMES, PROGRAM_BASE, PROGRAM_END, FRAME_WINDOW,
-            FRAME_WINDOW_SIZE, LOWER_HALF_END, ENVIRONMENT_PAGE, CALL_PAGE, INTERFACE_PAGE, EXPORTED_TABLES, KERNEL_BASE,
+            FRAME_WINDOW_SIZE, LOWER_HALF_END, PAGE_TABLES, ENVIRONMENT_PAGE, CALL_PAGE, INTERFACE_PAGE, EXPORTED_TABLES, KERNEL_BASE,
             KERNEL_DEVICES, DEVICE_HOLE, DEVICE_HOLE_END,
         },
         bundle::{BUNDLE_MAGIC, SEGMENTS_MAX, ENVIRONMENT_FUNCTIONS_MAX, ENVIRONMENT_PORTS_MAX, VCPUS_MAX},
@@ -113,6 +113,7 @@ fn describe() -> String {
         interface_page::{INTERFACE_MAGIC, GATE_CODE_OFFSET},
         layout::{KERNEL_TEXT, KERNEL_DATA, KERNEL_LIMIT, MEMORY_MAX, ENVIRONMENT_PAIR},
         map::{MAP_BATCH, MAP_PAGES_MAX},
+        page_entry::{PRESENT, WRITE, USER, ACCESSED, DIRTY, LARGE, NO_EXECUTE, ADDRESS},
         port::{CONSOLE_PORT, EXIT_PORT, CONTROL_PORT, PORTS_END},
         pvh::{START_MAGIC, NOTE_PHYS32_ENTRY, MEMORY_RAM},
         term::{PREDICATE_TERMS_MAX, FILTER_TERMS_MAX, FILTER_REACH, END_OF_PRODUCT},
@@ -160,7 +161,7 @@ fn describe() -> String {
         FunctionRecord {
             address, device_type, registers, doorbells, msix, configuration, queues, vectors,
         },
-        FunctionEntry { record, owner, bound, mappings, vectors },
+        FunctionEntry { record, owner, bound, reserved, vectors },
         InterfacePage {
             magic, abi_version, gate, gate_entry, tsc_khz, features, vcpus, frames, environments, environment_count,
             capabilities, capability_count, functions, function_count, blocks, block_count, frame_table, summary,

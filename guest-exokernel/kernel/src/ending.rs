@@ -10,6 +10,7 @@ use exo_abi::{Capability, EnvironmentId, Kind};
 use crate::control_device;
 use crate::hw::{console, devices, memory};
 use crate::kernel::Kernel;
+use crate::mappings::{unmap_capability, unmap_window};
 use crate::ports;
 
 /// Takes back everything of an environment whose end is recorded. Cost: linear in what it held.
@@ -46,13 +47,13 @@ pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
     }
 }
 
-/// Takes what was derived from `ancestor`, whoever holds it, the last derived first; at most `batch` capabilities. Whether all
-/// are gone. Cost: linear in what is taken.
+/// Takes what was derived from `ancestor`, whoever holds it, the last derived first; at most `batch` capabilities and
+/// mappings. Whether all are gone. Cost: linear in what is taken.
 pub fn revoke_below(kernel: &mut Kernel, ancestor: Capability, batch: u64) -> bool {
     let mut from = ancestor;
     let mut left = batch;
     while let Some(leaf) = kernel.ledger.leaf_below(ancestor, from) {
-        if left == 0 {
+        if !unmap_capability(kernel, leaf.slot(), &mut left) || left == 0 {
             return false;
         }
         left -= 1;
@@ -73,13 +74,17 @@ pub fn release(
     entry: &CapabilityEntry,
 ) {
     let root = entry.parent == 0;
+    // Page tables of whoever has ended are not used again: only the counts of what others own matter.
+    let alive = kernel.ledger.is_alive(id);
+    if alive || !root {
+        let mut no_limit = u64::MAX;
+        unmap_capability(kernel, capability.slot(), &mut no_limit);
+    }
     match Kind::from_number(entry.kind) {
         Some(Kind::Frames | Kind::Blocks) if root => {
             let blocks = entry.kind == Kind::Blocks as u8;
-            if let Ok(environment) = kernel.environment(id) {
-                environment
-                    .space
-                    .unmap_window(entry.first, entry.count, blocks);
+            if alive {
+                unmap_window(kernel, id, (entry.first, entry.count), blocks);
             }
             scrub(kernel, entry.first, entry.count);
         }

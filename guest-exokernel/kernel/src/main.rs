@@ -24,6 +24,8 @@ mod iommu;
 #[cfg(target_os = "none")]
 mod kernel;
 #[cfg(target_os = "none")]
+mod mappings;
+#[cfg(target_os = "none")]
 mod ports;
 #[cfg(target_os = "none")]
 mod scheduler;

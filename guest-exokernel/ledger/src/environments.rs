@@ -41,7 +41,7 @@ impl Ledger<'_> {
     }
 
     /// Whether an environment has started and not ended.
-    fn is_alive(&self, id: EnvironmentId) -> bool {
+    pub fn is_alive(&self, id: EnvironmentId) -> bool {
         self.environment(id).is_ok_and(|entry| {
             matches!(
                 State::from_number(entry.state),

@@ -89,7 +89,6 @@ impl Ledger<'_> {
         let index = entry.first as usize;
         if let Some(function) = self.tables.functions.get_mut(index) {
             function.bound = 0;
-            function.mappings = 0;
             function.vectors = 0;
         }
     }

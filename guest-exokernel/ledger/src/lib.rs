@@ -40,6 +40,7 @@ mod tree;
 pub use audit::Inconsistency;
 pub use capabilities::Name;
 pub use environments::Quotas;
+pub use mappings::Mappable;
 pub use memory::{Allocation, FrameRange};
 
 use exo_abi::capability::CapabilityEntry;

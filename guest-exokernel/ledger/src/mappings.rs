@@ -9,8 +9,27 @@ use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 use crate::Ledger;
 use crate::memory::Allocation;
 
+/// What a capability lets its holder map, with rights that were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mappable {
+    /// Whether these are pages of a device.
+    pub device: bool,
+    /// First page and pages of each range.
+    ranges: [(u64, u64); 2],
+}
+
+impl Mappable {
+    /// Whether `count` pages from `first` on are in one of the ranges.
+    #[inline(always)]
+    pub fn contains(&self, first: u64, count: u64) -> bool {
+        self.ranges
+            .iter()
+            .any(|&range| lies_in(first, count, range))
+    }
+}
+
 /// Page numbers of a function that the libOS which has bound it may map: registers, then doorbells.
-fn mappable(function: &FunctionEntry) -> [(u64, u64); 2] {
+fn function_pages(function: &FunctionEntry) -> [(u64, u64); 2] {
     let record = &function.record;
     [
         (record.registers >> PAGE_SHIFT, REGISTER_PAGES),
@@ -19,6 +38,7 @@ fn mappable(function: &FunctionEntry) -> [(u64, u64); 2] {
 }
 
 /// Whether `first..first + count` lies in `start..start + length`.
+#[inline(always)]
 fn lies_in(first: u64, count: u64, (start, length): (u64, u64)) -> bool {
     first
         .checked_sub(start)
@@ -28,7 +48,7 @@ fn lies_in(first: u64, count: u64, (start, length): (u64, u64)) -> bool {
 
 impl Ledger<'_> {
     /// Whether `holder` may map `count` pages from frame `first` on with `rights`. The answer says whether they are device pages.
-    /// Order of checks: capability, kind, rights, count, then function state and range, or range.
+    /// Order of checks: those of [`Self::check_mappable`], count, range.
     #[inline(always)] // a fifth of the path of mapping one page is here
     pub fn check_mapping(
         &self,
@@ -37,40 +57,51 @@ impl Ledger<'_> {
         first: u64,
         count: u64,
         rights: Rights,
-    ) -> Result<Kind, Error> {
+    ) -> Result<bool, Error> {
+        let mappable = self.check_mappable(holder, capability, rights)?;
+        if count == 0 {
+            return Err(Error::BadCount);
+        }
+        if mappable.contains(first, count) {
+            Ok(mappable.device)
+        } else {
+            Err(Error::OutOfRange)
+        }
+    }
+
+    /// What `holder` may map with `rights` under a capability. Order of checks: capability, kind, rights, then function state.
+    #[inline(always)]
+    pub fn check_mappable(
+        &self,
+        holder: EnvironmentId,
+        capability: Capability,
+        rights: Rights,
+    ) -> Result<Mappable, Error> {
         let entry = self.capability(holder, capability)?;
-        let kind = match Kind::from_number(entry.kind) {
-            Some(kind @ (Kind::Frames | Kind::Blocks | Kind::Function)) => kind,
+        let device = match Kind::from_number(entry.kind) {
+            Some(Kind::Frames | Kind::Blocks) => false,
+            Some(Kind::Function) => true,
             _ => return Err(Error::WrongKind),
         };
-        // What is mapped under a derived capability must be found again when that is revoked, and it is not yet.
-        if entry.depth != 0 {
-            return Err(Error::NotPermitted);
-        }
         // A mapping is readable in any case, and whoever may read may execute: see `Rights::EXECUTE`.
         let needed = Rights((rights.0 & Rights::WRITE.0) | Rights::READ.0);
         if !Rights(u32::from(entry.rights)).contains(needed) {
             return Err(Error::NotPermitted);
         }
-        if count == 0 {
-            return Err(Error::BadCount);
-        }
-        if kind == Kind::Function {
-            self.check_function_pages(entry, first, count, rights)?;
-        } else if !lies_in(first, count, (entry.first, entry.count)) {
-            return Err(Error::OutOfRange);
-        }
-        Ok(kind)
+        let ranges = if device {
+            self.check_function_pages(entry, rights)?
+        } else {
+            [(entry.first, entry.count), (0, 0)]
+        };
+        Ok(Mappable { device, ranges })
     }
 
     /// Device pages: of this function, bound, and never executable.
     fn check_function_pages(
         &self,
         entry: &CapabilityEntry,
-        first: u64,
-        count: u64,
         rights: Rights,
-    ) -> Result<(), Error> {
+    ) -> Result<[(u64, u64); 2], Error> {
         let function = self
             .tables
             .functions
@@ -82,13 +113,21 @@ impl Ledger<'_> {
         if rights.contains(Rights::EXECUTE) {
             return Err(Error::NotPermitted);
         }
-        if mappable(function)
-            .iter()
-            .any(|&range| lies_in(first, count, range))
-        {
-            Ok(())
-        } else {
-            Err(Error::OutOfRange)
+        Ok(function_pages(function))
+    }
+
+    /// Where the list of the mappings under the capability in `slot` begins; 0: there is none.
+    #[inline(always)]
+    pub fn first_mapping(&self, slot: u32) -> u32 {
+        let entry = self.tables.capabilities.get(slot as usize);
+        entry.map_or(0, |entry| entry.first_mapping)
+    }
+
+    /// Says where that list begins from now on. While it begins somewhere the capability is not freed.
+    #[inline(always)]
+    pub fn set_first_mapping(&mut self, slot: u32, link: u32) {
+        if let Some(entry) = self.tables.capabilities.get_mut(slot as usize) {
+            entry.first_mapping = link;
         }
     }
 
@@ -130,69 +169,17 @@ impl Ledger<'_> {
         }
     }
 
-    /// Records one page mapping of a device page.
-    pub fn add_device_mapping(&mut self, page: u64) {
-        if let Some(function) = self.function_of_page(page) {
-            function.mappings = function.mappings.saturating_add(1);
-        }
-    }
-
-    /// Records that one page mapping of a device page is gone.
-    pub fn remove_device_mapping(&mut self, page: u64) {
-        if let Some(function) = self.function_of_page(page) {
-            function.mappings = function.mappings.saturating_sub(1);
-        }
-    }
-
-    fn function_of_page(&mut self, page: u64) -> Option<&mut FunctionEntry> {
-        self.tables.functions.iter_mut().find(|function| {
-            mappable(function)
-                .iter()
-                .any(|&range| lies_in(page, 1, range))
-        })
-    }
-
-    /// What freeing `capability` would give back; refused while others are derived from it, or any of it is mapped.
+    /// What freeing `capability` would give back; refused while others are derived from it, or something is mapped under it.
     pub fn check_free(
         &self,
         holder: EnvironmentId,
         capability: Capability,
     ) -> Result<CapabilityEntry, Error> {
         let entry = self.capability(holder, capability)?;
-        if entry.first_child != 0 || entry.first_mapping != 0 || self.is_mapped(entry) {
+        if entry.first_child != 0 || entry.first_mapping != 0 {
             return Err(Error::InUse);
         }
         Ok(*entry)
-    }
-
-    /// Whether what a capability without children names is mapped, as the counts of the resource say.
-    fn is_mapped(&self, entry: &CapabilityEntry) -> bool {
-        if entry.parent != 0 {
-            return false;
-        }
-        let (first, end) = (entry.first, entry.first.saturating_add(entry.count));
-        match Kind::from_number(entry.kind) {
-            Some(Kind::Frames) => self
-                .tables
-                .frames
-                .get(first as usize..end as usize)
-                .unwrap_or_default()
-                .iter()
-                .any(|frame| frame.mappings != 0),
-            Some(Kind::Blocks) => self
-                .tables
-                .blocks
-                .get((first >> BLOCK_ORDER) as usize..(end >> BLOCK_ORDER) as usize)
-                .unwrap_or_default()
-                .iter()
-                .any(|block| block.mappings != 0),
-            Some(Kind::Function) => self
-                .tables
-                .functions
-                .get(first as usize)
-                .is_some_and(|function| function.mappings != 0),
-            _ => false,
-        }
     }
 
     /// Gives back what `capability` names, after [`Self::check_free`], or when its holder has ended, or when it is revoked: then

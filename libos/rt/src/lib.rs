@@ -18,6 +18,7 @@ pub mod gate;
 pub mod heap;
 mod local;
 mod memory_functions;
+pub mod page_tables;
 pub mod panic;
 pub mod probe;
 pub mod processor;

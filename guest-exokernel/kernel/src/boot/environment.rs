@@ -79,9 +79,11 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
         let flags = leaf_flags(rights, false);
         let mut next = frame;
         for (address, pages) in runs(segment.address, u64::from(segment.pages)) {
-            let charge = &mut || ledger.add_table(id);
-            let table = space.reach(&mut kernel.pool, address, charge);
-            table.map(address, next, pages, flags);
+            space
+                .reach(&mut kernel.pool, address, pages, &mut || {
+                    ledger.add_table(id)
+                })
+                .map(ledger, image.slot(), next, flags);
             next += pages;
         }
         ledger.add_mappings(frame, u64::from(segment.pages));

@@ -3,11 +3,12 @@
 use exo_abi::address::{BLOCK_SIZE, PAGE_SIZE, PROGRAM_BASE, PROGRAM_END, is_page_aligned};
 use exo_abi::error::DONE;
 use exo_abi::map::{MAP_BATCH, MAP_PAGES_MAX, MapEntry};
-use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
+use exo_abi::{Capability, EnvironmentId, Error, Rights};
 
 use super::Answer;
-use crate::hw::paging::{AddressSpace, PageTable, leaf_flags};
+use crate::hw::paging::{AddressSpace, Run, leaf_flags};
 use crate::kernel::Kernel;
+use crate::mappings::count_unmapped;
 
 /// Maps runs of frames, or of device pages.
 pub fn page_map(kernel: &mut Kernel, caller: EnvironmentId, entries: u64) -> Answer {
@@ -32,11 +33,12 @@ struct Caller {
 }
 
 /// Does the entries of the call page in their order. The value of the answer is the number of entries done.
+#[inline(always)]
 fn for_each_entry(
     kernel: &mut Kernel,
     caller: EnvironmentId,
     entries: u64,
-    work: fn(&mut Kernel, Caller, &MapEntry) -> Result<(), Error>,
+    work: impl Fn(&mut Kernel, Caller, &MapEntry) -> Result<(), Error>,
 ) -> Answer {
     let mut done = 0;
     let mut budget = MAP_PAGES_MAX;
@@ -83,72 +85,62 @@ fn check_run(entry: &MapEntry, budget: u64) -> Result<u64, Error> {
     Ok(budget - pages)
 }
 
+#[inline(always)]
 fn map_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<(), Error> {
     let rights = Rights::from_number(entry.rights, Rights::MAPPING).ok_or(Error::BadArgument)?;
     let (address, frame, pages) = (entry.address, entry.frame, u64::from(entry.pages));
     let capability = Capability(entry.capability);
-    let kind = kernel
-        .ledger
-        .check_mapping(caller.id, capability, frame, pages, rights)?;
-    let found = caller.space.find(address);
+    let ledger = &mut kernel.ledger;
+    let device = ledger.check_mapping(caller.id, capability, frame, pages, rights)?;
+    let found = caller.space.find(address, pages);
     match found {
-        Ok(table) => table.check_absent(address, pages)?,
-        Err(missing) => kernel.ledger.check_tables_quota(caller.id, missing)?,
+        Ok(run) => run.check_absent()?,
+        Err(missing) => ledger.check_tables_quota(caller.id, missing)?,
     }
 
-    let ledger = &mut kernel.ledger;
-    let table = match found {
-        Ok(table) => table,
-        Err(_) => caller.space.reach(&mut kernel.pool, address, &mut || {
-            ledger.add_table(caller.id)
-        }),
+    let run = match found {
+        Ok(run) => run,
+        Err(_) => caller
+            .space
+            .reach(&mut kernel.pool, address, pages, &mut || {
+                ledger.add_table(caller.id)
+            }),
     };
-    let device = kind == Kind::Function;
-    table.map(address, frame, pages, leaf_flags(rights, device));
-    if device {
-        for page in frame..frame + pages {
-            ledger.add_device_mapping(page);
-        }
-    } else {
+    run.map(ledger, capability.slot(), frame, leaf_flags(rights, device));
+    if !device {
         ledger.add_mappings(frame, pages);
     }
     Ok(())
 }
 
-/// The page table of a run that is to be mapped already.
-fn present_table(caller: Caller, entry: &MapEntry) -> Result<PageTable, Error> {
-    let found = caller.space.find(entry.address);
+/// A run that is to be mapped already.
+#[inline(always)]
+fn find_present(caller: Caller, entry: &MapEntry) -> Result<Run, Error> {
+    let found = caller.space.find(entry.address, u64::from(entry.pages));
     found.map_err(|_| Error::NotMapped)
 }
 
+#[inline(always)]
 fn protect_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<(), Error> {
     let rights = Rights::from_number(entry.rights, Rights::MAPPING).ok_or(Error::BadArgument)?;
-    let (address, pages) = (entry.address, u64::from(entry.pages));
-    let table = present_table(caller, entry)?;
     let capability = Capability(entry.capability);
-    table.check_present(address, pages, |page| {
-        let check = kernel
-            .ledger
-            .check_mapping(caller.id, capability, page.frame, 1, rights);
-        check.map(|_| ())
+    let ledger = &mut kernel.ledger;
+    let mappable = ledger.check_mappable(caller.id, capability, rights)?;
+    let run = find_present(caller, entry)?;
+    run.check_present(|page| match mappable.contains(page.frame, 1) {
+        true => Ok(()),
+        false => Err(Error::OutOfRange),
     })?;
 
-    table.protect(address, pages, rights);
+    run.protect(ledger, capability.slot(), rights);
     Ok(())
 }
 
+#[inline(always)]
 fn unmap_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<(), Error> {
-    let (address, pages) = (entry.address, u64::from(entry.pages));
-    let table = present_table(caller, entry)?;
-    table.check_present(address, pages, |_| Ok(()))?;
+    let run = find_present(caller, entry)?;
+    run.check_present(|_| Ok(()))?;
 
-    let ledger = &mut kernel.ledger;
-    table.unmap(address, pages, |page| {
-        if page.device {
-            ledger.remove_device_mapping(page.frame);
-        } else {
-            ledger.remove_mapping(page.frame);
-        }
-    });
+    run.unmap(&mut kernel.ledger, count_unmapped);
     Ok(())
 }

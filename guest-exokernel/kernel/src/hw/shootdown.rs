@@ -17,7 +17,6 @@ pub fn serve() {
 
 /// Makes vCPU `index`, which is not this one, forget its translations; returns when it has. The caller holds the kernel's lock, and
 /// has changed the page tables. Cost: an interrupt of the other vCPU, and the wait for it.
-#[allow(dead_code)] // so far no page-table entry is taken from an environment that runs elsewhere
 pub fn flush_elsewhere(index: usize) {
     let Some(mailbox) = MAILBOXES.get(index) else {
         return;

@@ -27,7 +27,7 @@ impl Ledger<'_> {
                 owner => Some(owner),
             };
             let bound = match function.bound {
-                0 => function.mappings == 0 && binders == 0,
+                0 => function.reserved == 0 && binders == 0,
                 1 => owner.is_some() && binders == 1,
                 _ => false,
             };

@@ -187,23 +187,33 @@ pub fn map_dma(
     Ok(ledger.commit_dma_map(holder, capability, first, count, rights))
 }
 
-/// What the kernel does for one entry of `page_map`, page tables aside.
+/// What the kernel does for one entry of `page_map`, page tables aside. In place of the link to the first entry stands how many
+/// there are.
 pub fn map(
     ledger: &mut Ledger,
     holder: EnvironmentId,
     capability: Capability,
     (first, count): (u64, u64),
     rights: Rights,
-) -> Result<Kind, Error> {
-    let kind = ledger.check_mapping(holder, capability, first, count, rights)?;
-    if kind == Kind::Function {
-        for page in first..first + count {
-            ledger.add_device_mapping(page);
-        }
-    } else {
+) -> Result<bool, Error> {
+    let device = ledger.check_mapping(holder, capability, first, count, rights)?;
+    let slot = capability.slot();
+    let mapped = ledger.first_mapping(slot) + count as u32;
+    ledger.set_first_mapping(slot, mapped);
+    if !device {
         ledger.add_mappings(first, count);
     }
-    Ok(kind)
+    Ok(device)
+}
+
+/// What the kernel does when one page that is mapped under `capability` is unmapped.
+pub fn unmap(ledger: &mut Ledger, capability: Capability, page: u64, device: bool) {
+    let slot = capability.slot();
+    let mapped = ledger.first_mapping(slot);
+    ledger.set_first_mapping(slot, mapped - 1);
+    if !device {
+        ledger.remove_mapping(page);
+    }
 }
 
 /// What the kernel does at boot with a function of the manifest.

@@ -1,5 +1,7 @@
 //! Runs each operation on the ledger, as the kernel would, and on the model, and compares.
 
+use std::collections::BTreeSet;
+
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 use exo_ledger::{Ledger, Name};
 
@@ -153,8 +155,7 @@ impl Comparison {
             Operation::Free { caller, word } => {
                 let word = self.model.resolve(caller, word);
                 let resource = self.model.resource(caller, word.0);
-                let expected =
-                    resource.and_then(|resource| self.model.check_free(word.0, &resource));
+                let expected = resource.and_then(|_| self.model.check_free(word.0));
                 let answer = free(&mut self.ledger, caller, word);
                 if answer.is_ok() {
                     self.forget(word);
@@ -172,11 +173,10 @@ impl Comparison {
                 let run = (self.model.locate(word, place), count);
                 let expected = self.model.map(caller, word.0, run, rights);
                 let answer = map(&mut self.ledger, caller, word, run, rights);
-                if let (Ok(kind), Ok(_)) = (answer, expected) {
-                    let device = kind == Kind::Function;
+                if let (Ok(device), Ok(_)) = (answer, expected) {
                     let pages = run.0..run.0 + run.1;
                     let mappings = &mut self.model.mappings;
-                    mappings.extend(pages.map(|page| (caller, page, device)));
+                    mappings.extend(pages.map(|page| (word.0, page, device)));
                 }
                 ("map", expected.map(drop), answer.map(drop))
             }
@@ -273,31 +273,43 @@ impl Comparison {
 
     /// Unmaps one page of the caller, or all.
     fn unmap(&mut self, caller: EnvironmentId, which: usize) {
-        let mappings = &mut self.model.mappings;
-        let own = mappings.iter().filter(|(by, ..)| *by == caller).count();
+        let holder = |word: &u64| self.model.resources[word].holder;
+        let mappings = self.model.mappings.iter();
+        let own = mappings.filter(|(word, ..)| holder(word) == caller).count();
         let chosen = which.checked_rem(own).filter(|_| !which.is_multiple_of(3));
         let mut position = 0;
+        let resources = &self.model.resources;
         let ledger = &mut self.ledger;
-        mappings.retain(|&(by, page, device)| {
-            if by != caller {
+        self.model.mappings.retain(|&(word, page, device)| {
+            if resources[&word].holder != caller {
                 return true;
             }
             let keep = chosen.is_some_and(|chosen| chosen != position);
             position += 1;
-            match (keep, device) {
-                (true, _) => {}
-                (false, true) => ledger.remove_device_mapping(page),
-                (false, false) => ledger.remove_mapping(page),
+            if !keep {
+                unmap(ledger, Capability(word), page, device);
             }
             keep
+        });
+    }
+
+    /// Unmaps what is mapped under these capabilities, as the kernel does before it takes them.
+    pub(super) fn unmap_all(&mut self, words: &BTreeSet<u64>) {
+        let ledger = &mut self.ledger;
+        self.model.mappings.retain(|&(word, page, device)| {
+            let gone = words.contains(&word);
+            if gone {
+                unmap(ledger, Capability(word), page, device);
+            }
+            !gone
         });
     }
 
     /// Ends an environment, with all that it has mapped, and starts it again.
     fn end(&mut self, caller: EnvironmentId) {
         self.ledger.record_exit(caller, 1);
+        self.unmap_all(&self.model.all_of(caller));
         take_everything_back(&mut self.ledger, caller);
-        self.model.mappings.retain(|(by, ..)| *by != caller);
         for _ in 0..self.model.tables.remove(&caller.0).unwrap_or_default() {
             self.ledger.remove_table(caller);
         }

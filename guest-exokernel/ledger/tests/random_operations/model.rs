@@ -41,8 +41,8 @@ pub struct Model {
     pub stale: Vec<u64>,
     /// The highest generation of each slot.
     pub generations: BTreeMap<u32, u32>,
-    /// Each mapping of a page: by whom, of which page, and whether of a device.
-    pub mappings: Vec<(EnvironmentId, u64, bool)>,
+    /// Each mapping of a page: under which capability, of which page, and whether of a device.
+    pub mappings: Vec<(u64, u64, bool)>,
     /// From whom each environment accepts: all ones, anybody.
     pub accepts: BTreeMap<u16, u64>,
     /// Page-table frames in use.
@@ -183,22 +183,14 @@ impl Model {
         self.check_named(first, count)
     }
 
+    /// Whether something is mapped under `word`.
+    pub fn is_mapped(&self, word: u64) -> bool {
+        self.mappings.iter().any(|&(under, ..)| under == word)
+    }
+
     /// Whether anything keeps the resource of `word` from being given back.
-    pub fn check_free(&self, word: u64, resource: &Resource) -> Result<(), Error> {
-        let in_use = match resource.kind {
-            _ if self.has_children(word) => true,
-            _ if resource.parent.is_some() => false,
-            Kind::Frames | Kind::Blocks => {
-                let mut mappings = self.mappings.iter();
-                mappings.any(|&(_, page, device)| !device && resource.contains(page))
-            }
-            Kind::Function => {
-                let index = resource.first as u32;
-                let mut mappings = self.mappings.iter();
-                mappings.any(|&(_, page, device)| device && is_page_of(index, page, 1))
-            }
-            _ => false,
-        };
+    pub fn check_free(&self, word: u64) -> Result<(), Error> {
+        let in_use = self.has_children(word) || self.is_mapped(word);
         if in_use { Err(Error::InUse) } else { Ok(()) }
     }
 
@@ -216,7 +208,13 @@ impl Model {
             return Err(Error::WrongKind);
         }
         let needed = Rights(rights.0 & Rights::WRITE.0).union(Rights::READ);
-        if resource.parent.is_some() || !resource.rights.contains(needed) {
+        if !resource.rights.contains(needed) {
+            return Err(Error::NotPermitted);
+        }
+        if device && !resource.bound {
+            return Err(Error::BadState);
+        }
+        if device && rights.contains(Rights::EXECUTE) {
             return Err(Error::NotPermitted);
         }
         if count == 0 {
@@ -224,12 +222,6 @@ impl Model {
         }
         if device {
             let index = resource.first as u32;
-            if !resource.bound {
-                return Err(Error::BadState);
-            }
-            if rights.contains(Rights::EXECUTE) {
-                return Err(Error::NotPermitted);
-            }
             if !is_page_of(index, first, count) {
                 return Err(Error::OutOfRange);
             }

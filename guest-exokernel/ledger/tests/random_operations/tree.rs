@@ -33,6 +33,14 @@ impl Model {
             .collect()
     }
 
+    /// All that `holder` holds, and what descends from that.
+    pub fn all_of(&self, holder: EnvironmentId) -> BTreeSet<u64> {
+        let held = |word: &&u64| self.resources[word].holder == holder;
+        let words: Vec<u64> = self.resources.keys().filter(held).copied().collect();
+        let below = words.iter().flat_map(|&word| self.descendants(word));
+        below.chain(words.iter().copied()).collect()
+    }
+
     /// What `capability_derive` answers.
     pub fn derive(
         &self,
@@ -95,7 +103,7 @@ impl Model {
         if resource.parent.is_none() {
             return Err(Error::NotPermitted);
         }
-        if resource.bound || self.has_children(word) {
+        if resource.bound || self.has_children(word) || self.is_mapped(word) {
             return Err(Error::InUse);
         }
         let accepts = self.accepts.get(&(to as u16)).copied().unwrap_or_default();

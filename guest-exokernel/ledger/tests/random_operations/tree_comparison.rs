@@ -61,7 +61,10 @@ impl Comparison {
             } => {
                 let word = self.model.resolve(caller, word);
                 let expected = self.model.revoke(caller, word.0);
-                let answer = revoke(ledger, caller, word, batch);
+                if expected.is_ok() {
+                    self.unmap_all(&self.model.descendants(word.0));
+                }
+                let answer = revoke(&mut self.ledger, caller, word, batch);
                 if let (Ok(done), Ok(())) = (answer, expected) {
                     self.revoke(word, batch, done);
                 }
@@ -92,18 +95,7 @@ impl Comparison {
 
     /// The end of an environment takes what it held, and what was derived from that.
     pub(super) fn forget_all_of(&mut self, holder: EnvironmentId) {
-        let model = &self.model;
-        let held = |word: &u64| model.resources[word].holder == holder;
-        let words = model.resources.keys().copied();
-        let lost: Vec<u64> = words
-            .filter(|word| {
-                let above = model.resources.keys();
-                held(word)
-                    || above
-                        .filter(|above| held(above))
-                        .any(|above| model.descends_from(*word, *above))
-            })
-            .collect();
+        let lost = self.model.all_of(holder);
         for word in lost {
             self.forget(Capability(word));
         }

@@ -61,7 +61,7 @@ fn image_frames_are_freed_like_others_once_unmapped() {
     let word = ledger.claim_frames(ONE, 2 * BLOCK + 5, 700).unwrap();
     map(&mut ledger, ONE, word, (2 * BLOCK + 704, 1), Rights::READ).unwrap();
     assert_eq!(free(&mut ledger, ONE, word), Err(Error::InUse));
-    ledger.remove_mapping(2 * BLOCK + 704);
+    unmap(&mut ledger, word, 2 * BLOCK + 704, false);
     free(&mut ledger, ONE, word).unwrap();
     assert_eq!(ledger.tables().summary.free_blocks, BLOCKS - 2);
     ledger.audit().unwrap();

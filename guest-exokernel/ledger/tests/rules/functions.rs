@@ -1,7 +1,7 @@
 //! Device functions: given, bound, mapped, released.
 
 use exo_abi::function::REGISTER_PAGES;
-use exo_abi::{EnvironmentId, Error, Kind, Rights};
+use exo_abi::{EnvironmentId, Error, Rights};
 
 use crate::machine::*;
 
@@ -72,29 +72,17 @@ fn a_mapped_function_is_not_freed() {
     let word = give_function(&mut ledger, 1, ONE);
     ledger.commit_bind(word, 1);
     for pages in [(registers(1), REGISTER_PAGES), (doorbells(1), 2)] {
-        let kind = map(&mut ledger, ONE, word, pages, Rights::READ_WRITE);
-        assert_eq!(kind, Ok(Kind::Function));
+        let device = map(&mut ledger, ONE, word, pages, Rights::READ_WRITE);
+        assert_eq!(device, Ok(true));
     }
-    assert_eq!(ledger.function(1).unwrap().mappings, 6);
-    assert_eq!(ledger.function(2).unwrap().mappings, 0);
     ledger.audit().unwrap();
     for page in (registers(1)..registers(1) + REGISTER_PAGES).chain([doorbells(1)]) {
-        ledger.remove_device_mapping(page);
+        unmap(&mut ledger, word, page, true);
     }
     assert_eq!(free(&mut ledger, ONE, word), Err(Error::InUse));
-    ledger.remove_device_mapping(doorbells(1) + 1);
+    unmap(&mut ledger, word, doorbells(1) + 1, true);
     free(&mut ledger, ONE, word).unwrap();
     ledger.audit().unwrap();
-}
-
-#[test]
-fn mappings_of_other_pages_are_not_counted_for_a_function() {
-    let mut ledger = machine();
-    let before = snapshot(&ledger);
-    ledger.add_device_mapping(record(1).msix >> 12);
-    ledger.add_device_mapping(u64::MAX);
-    ledger.remove_device_mapping(registers(1));
-    assert_eq!(snapshot(&ledger), before);
 }
 
 #[test]
@@ -117,10 +105,7 @@ fn an_ended_environment_loses_bound_and_mapped_functions() {
     ledger.record_exit(ONE, 0);
     take_everything_back(&mut ledger, ONE);
     let entry = *ledger.function(1).unwrap();
-    assert_eq!(
-        (entry.owner, entry.bound, entry.mappings),
-        (EnvironmentId::NOBODY, 0, 0)
-    );
+    assert_eq!((entry.owner, entry.bound), (EnvironmentId::NOBODY, 0));
     ledger.audit().unwrap();
 }
 

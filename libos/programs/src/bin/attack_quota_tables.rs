@@ -27,8 +27,8 @@ fn main() -> Verdict {
         ..allowed_mapping()
     };
     let mut index = 0;
-    // A page needs a page directory and a page table, unless they are there.
-    while tables_left() >= 2 {
+    // A page needs a page directory, a page table, and the frame with its links, unless they are there.
+    while tables_left() >= 3 {
         expect_done("mapping", gate::page_map(&[at(index)]))?;
         index += 1;
     }

@@ -1,21 +1,25 @@
 //! The page tables of one environment, from its root down.
 
 use exo_abi::Rights;
-use exo_abi::address::{ENVIRONMENT_PAGE, EXPORTED_TABLES, INTERFACE_PAGE, PAGE_SIZE};
-
-use super::{
-    ADDRESS, PRESENT, PageTable, TABLE, TablePool, USER, WRITE, index_at, leaf_flags, read, write,
+use exo_abi::address::{
+    ENVIRONMENT_PAGE, EXPORTED_TABLES, INTERFACE_PAGE, KERNEL_BASE, PAGE_SIZE, PAGE_TABLES,
 };
+
+use exo_abi::page_entry::{ADDRESS, NO_EXECUTE, PRESENT, USER, WRITE};
+
+use super::{Run, TABLE, TablePool, entry_in, leaf_flags, read, write};
 use crate::hw::memory;
 
-/// An environment keeps the tables it got until it ends.
+/// An environment keeps the tables it got until it ends. It can read them: the root leads to itself, so that all tables lie
+/// side by side at `PAGE_TABLES` (Intel SDM volume 3, section 5.5: a table is what the walk has come to, whatever it is used as).
+/// The entry of the root that does so allows no writing, and the kernel's entry no ring 3, so neither is allowed there.
 #[derive(Clone, Copy)]
 pub struct AddressSpace {
     root: u64,
 }
 
 const _: () = assert!(
-    index_at(EXPORTED_TABLES, 3) == index_at(INTERFACE_PAGE, 3),
+    entry_in(0, EXPORTED_TABLES, 3) == entry_in(0, INTERFACE_PAGE, 3),
     "the shared part has one root entry"
 );
 
@@ -23,24 +27,22 @@ impl AddressSpace {
     /// None yet.
     pub const NONE: Self = Self { root: 0 };
 
-    /// A space with the kernel and the shared part, and the two environment pages at `pages` (physical). Takes 4 tables.
+    /// A space with the kernel and the shared part, and the two environment pages at `pages` (physical). Takes 5 frames.
     pub fn new(pool: &mut TablePool, pages: u64, charge: &mut dyn FnMut()) -> Self {
         charge();
         let space = Self { root: pool.take() };
         let kernel = memory::kernel_directories_address() | PRESENT | WRITE;
-        write(space.root, 511, kernel);
+        write(entry_in(space.root, KERNEL_BASE, 3), kernel);
         let shared = memory::shared_directories_address() | PRESENT | USER;
-        write(space.root, index_at(INTERFACE_PAGE, 3), shared);
-        let table = space.reach(pool, ENVIRONMENT_PAGE, charge);
+        write(entry_in(space.root, INTERFACE_PAGE, 3), shared);
+        let own = space.root | PRESENT | USER | NO_EXECUTE;
+        write(entry_in(space.root, PAGE_TABLES, 3), own);
         for (page, rights) in [(0, Rights::READ), (1, Rights::READ_WRITE)] {
             let offset = page * PAGE_SIZE;
             let flags = leaf_flags(rights, false);
-            table.map(
-                ENVIRONMENT_PAGE + offset,
-                (pages + offset) / PAGE_SIZE,
-                1,
-                flags,
-            );
+            space
+                .reach(pool, ENVIRONMENT_PAGE + offset, 1, charge)
+                .show((pages + offset) / PAGE_SIZE, flags);
         }
         space
     }
@@ -50,31 +52,39 @@ impl AddressSpace {
         self.root
     }
 
-    /// The page table for `address`, or how many tables are missing down to it and with it.
-    #[inline]
-    pub fn find(self, address: u64) -> Result<PageTable, u32> {
-        self.find_at(address, 0).map(PageTable)
+    /// The run of `pages` at `address`, which one page table holds, or how many frames are missing for the tables down to it.
+    #[inline(always)]
+    pub fn find(self, address: u64, pages: u64) -> Result<Run, u32> {
+        let entry = self.find_at(address, 0)?;
+        Ok(Run::new(entry, address, pages))
     }
 
-    /// The page table for `address`, made where missing. `charge` is called for each table that is taken.
-    pub fn reach(self, pool: &mut TablePool, address: u64, charge: &mut dyn FnMut()) -> PageTable {
-        PageTable(self.reach_at(pool, address, 0, charge))
+    /// The same, made where missing. `charge` is called for each frame that is taken.
+    pub fn reach(
+        self,
+        pool: &mut TablePool,
+        address: u64,
+        pages: u64,
+        charge: &mut dyn FnMut(),
+    ) -> Run {
+        Run::new(self.reach_at(pool, address, 0, charge), address, pages)
     }
 
-    /// The table of `level` for `address`, or how many are missing.
+    /// Where the entry of `level` for `address` is, or how many frames are missing: a page table takes two.
+    #[inline(always)]
     pub(super) fn find_at(self, address: u64, level: u32) -> Result<u64, u32> {
         let mut table = self.root;
         for upper in (level + 1..=3).rev() {
-            let entry = read(table, index_at(address, upper));
+            let entry = read(entry_in(table, address, upper));
             if entry & PRESENT == 0 {
-                return Err(upper - level);
+                return Err(upper - level + u32::from(level == 0));
             }
             table = entry & ADDRESS;
         }
-        Ok(table)
+        Ok(entry_in(table, address, level))
     }
 
-    /// The table of `level` for `address`, made where missing.
+    /// Where the entry of `level` for `address` is, made where missing.
     pub(super) fn reach_at(
         self,
         pool: &mut TablePool,
@@ -84,17 +94,22 @@ impl AddressSpace {
     ) -> u64 {
         let mut table = self.root;
         for upper in (level + 1..=3).rev() {
-            let index = index_at(address, upper);
-            let entry = read(table, index);
+            let place = entry_in(table, address, upper);
+            let entry = read(place);
             table = if entry & PRESENT == 0 {
                 charge();
-                let fresh = pool.take();
-                write(table, index, fresh | TABLE);
+                let fresh = if upper == 1 {
+                    charge();
+                    pool.take_pair()
+                } else {
+                    pool.take()
+                };
+                write(place, fresh | TABLE);
                 fresh
             } else {
                 entry & ADDRESS
             };
         }
-        table
+        entry_in(table, address, level)
     }
 }

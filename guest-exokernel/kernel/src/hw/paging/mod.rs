@@ -1,44 +1,42 @@
 //! Page tables of environments (Intel SDM volume 3, section 5.5): entries, and how tables are read and written.
 //!
-//! A run of pages lies inside one page table. It is checked whole (`PageTable::check_*`) before it is changed.
+//! A run of pages lies inside one page table. It is checked whole (`Run::check_*`) before it is changed. Entries of the
+//! program range are listed by capability (`reverse_map`); the frame window needs no list, since frames tell their address.
 
 mod address_space;
-mod page_table;
 mod pool;
+mod reverse_map;
+mod run;
 mod window;
 
 pub use address_space::AddressSpace;
-pub use page_table::PageTable;
 pub use pool::TablePool;
+pub use run::{Page, Run, unmap_first};
 
 use exo_abi::Rights;
 use exo_abi::address::{BLOCK_SIZE, KERNEL_BASE, PAGE_SHIFT, PAGE_SIZE};
+use exo_abi::page_entry::{NO_EXECUTE, PRESENT, USER, WRITE};
 
-const PRESENT: u64 = 1;
-const WRITE: u64 = 1 << 1;
-const USER: u64 = 1 << 2;
+use self::run::ENTRY;
+
 const UNCACHED: u64 = 1 << 3 | 1 << 4;
-const LARGE: u64 = 1 << 7;
 /// Ignored by the CPU: the page is a device's.
 const DEVICE: u64 = 1 << 9;
-const NO_EXECUTE: u64 = 1 << 63;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// Entry of a table that leads to another table: the leaf decides.
 const TABLE: u64 = PRESENT | WRITE | USER;
 
 /// Flags of a leaf entry.
+#[inline(always)]
 pub fn leaf_flags(rights: Rights, device: bool) -> u64 {
-    let mut flags = PRESENT | USER;
-    if rights.contains(Rights::WRITE) {
-        flags |= WRITE;
-    }
-    if !rights.contains(Rights::EXECUTE) {
-        flags |= NO_EXECUTE;
-    }
-    if device {
-        flags |= DEVICE | UNCACHED;
-    }
-    flags
+    const _: () = assert!(Rights::WRITE.0 as u64 == WRITE);
+    let write = u64::from(rights.0) & WRITE;
+    let no_execute = if rights.contains(Rights::EXECUTE) {
+        0
+    } else {
+        NO_EXECUTE
+    };
+    let uncached = if device { DEVICE | UNCACHED } else { 0 };
+    PRESENT | USER | write | no_execute | uncached
 }
 
 /// Cuts `pages` pages from `address` on into runs, each inside one page table: address and pages.
@@ -52,22 +50,30 @@ pub fn runs(address: u64, pages: u64) -> impl Iterator<Item = (u64, u64)> {
     })
 }
 
-/// Index of `address` in a table of `level`: 0 is the page table, 3 the root.
-const fn index_at(address: u64, level: u32) -> u64 {
-    (address >> (PAGE_SHIFT + 9 * level)) & 511
+/// Where the entry for `address` is in the table of `level` at `table`: 0 is the page table, 3 the root.
+#[inline(always)]
+const fn entry_in(table: u64, address: u64, level: u32) -> u64 {
+    table + ((address >> (PAGE_SHIFT + 9 * level)) & 511) * ENTRY
 }
 
-fn slot(table: u64, index: u64) -> *mut u64 {
-    (KERNEL_BASE + table + index * 8) as *mut u64
+fn read(entry: u64) -> u64 {
+    // SAFETY: a word of a frame of the pool, or of the kernel's tables, which the kernel maps; the CPU may write accessed and dirty
+    // bits meanwhile.
+    unsafe { ((KERNEL_BASE + entry) as *const u64).read_volatile() }
 }
 
-fn read(table: u64, index: u64) -> u64 {
-    // SAFETY: `table` came from the pool, whose memory the kernel maps, and the index is below 512; the CPU may write
-    // accessed and dirty bits meanwhile.
-    unsafe { slot(table, index).read_volatile() }
-}
-
-fn write(table: u64, index: u64, entry: u64) {
+fn write(entry: u64, value: u64) {
     // SAFETY: as above; the lock of the kernel is held.
-    unsafe { slot(table, index).write_volatile(entry) }
+    unsafe { ((KERNEL_BASE + entry) as *mut u64).write_volatile(value) }
+}
+
+/// Reads half a node of the reverse map.
+fn read_half(place: u64) -> u32 {
+    // SAFETY: half a word of a frame of the pool.
+    unsafe { ((KERNEL_BASE + place) as *const u32).read_volatile() }
+}
+
+fn write_half(place: u64, value: u32) {
+    // SAFETY: as above; the lock of the kernel is held.
+    unsafe { ((KERNEL_BASE + place) as *mut u32).write_volatile(value) }
 }

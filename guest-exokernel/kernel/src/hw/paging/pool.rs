@@ -8,11 +8,16 @@ use super::{read, write};
 use crate::hw::console;
 
 /// Zeroed tables. The quotas of all environments together are the pool, so who is within its quota gets one.
+///
+/// Page tables come with the frame behind them, which holds their links; all else is a single frame. Only pairs come back.
+/// Singles are cut from pairs, one pair at a time, so whenever two frames are left a pair is left.
 pub struct TablePool {
     next: u64,
     end: u64,
-    /// Emptied table, whose first word is the address of another one; 0 ends the list.
-    emptied: u64,
+    /// First of the pairs that came back; its first word is the address of another one, and 0 ends the list.
+    pairs: u64,
+    /// The half of a cut pair; 0: none.
+    half: u64,
 }
 
 impl TablePool {
@@ -21,31 +26,46 @@ impl TablePool {
         Self {
             next: table.start,
             end: table.start + table.count * PAGE_SIZE,
-            emptied: 0,
+            pairs: 0,
+            half: 0,
         }
     }
 
-    /// A zeroed table.
+    /// A zeroed frame.
     pub(super) fn take(&mut self) -> u64 {
-        if self.emptied != 0 {
-            let table = self.emptied;
-            self.emptied = read(table, 0);
-            write(table, 0, 0);
-            return table;
+        if self.half != 0 {
+            return core::mem::take(&mut self.half);
         }
-        let table = self.next;
-        if table >= self.end {
+        if self.pairs == 0 && self.next + PAGE_SIZE == self.end {
+            // The last frame of an odd number.
+            return core::mem::replace(&mut self.next, self.end);
+        }
+        let pair = self.take_pair();
+        self.half = pair + PAGE_SIZE;
+        pair
+    }
+
+    /// Two zeroed frames, one behind the other.
+    pub(super) fn take_pair(&mut self) -> u64 {
+        if self.pairs != 0 {
+            let pair = self.pairs;
+            self.pairs = read(pair);
+            write(pair, 0);
+            return pair;
+        }
+        let pair = self.next;
+        if pair + 2 * PAGE_SIZE > self.end {
             // Only while booting: what runs is within its quota.
             let reason = format_args!("the page-table quotas do not hold the programs");
             console::end_machine_because(ExitCode::BadBoot, reason);
         }
-        self.next += PAGE_SIZE;
-        table
+        self.next += 2 * PAGE_SIZE;
+        pair
     }
 
-    /// Takes a table back whose entries are all zero.
-    pub(super) fn put_back(&mut self, table: u64) {
-        write(table, 0, self.emptied);
-        self.emptied = table;
+    /// Takes a pair back whose words are all zero.
+    pub(super) fn put_pair_back(&mut self, pair: u64) {
+        write(pair, self.pairs);
+        self.pairs = pair;
     }
 }

@@ -1,11 +1,11 @@
 //! The frame window: where an environment sees its own frames, each at an address that tells its number.
 
 use exo_abi::Rights;
-use exo_abi::address::{BLOCK_SIZE, FRAME_WINDOW, PAGE_SIZE};
+use exo_abi::address::{BLOCK_SIZE, FRAME_WINDOW, PAGE_SIZE, entry_address};
 
-use super::{
-    ADDRESS, AddressSpace, LARGE, PRESENT, TablePool, index_at, leaf_flags, read, runs, write,
-};
+use exo_abi::page_entry::{ADDRESS, LARGE, PRESENT};
+
+use super::{AddressSpace, TablePool, leaf_flags, read, runs, write};
 use crate::hw::registers::flush_page;
 
 /// Bytes that one directory, or one directory of directories, shows.
@@ -26,14 +26,14 @@ impl AddressSpace {
         while next < end {
             let missing = self.find_at(next, level).err().unwrap_or(0);
             // A directory that the part before will have made is not missing again, unless this is the first part in another.
-            let shared = if next.is_multiple_of(DIRECTORY) { 2 } else { 1 };
+            let shared = if next.is_multiple_of(DIRECTORY) { 3 } else { 2 };
             needed += missing.min(if blocks { 1 } else { shared });
             next += step;
         }
         needed
     }
 
-    /// Shows frames in the window, writable and not executable. Returns how many tables it gave back to the pool.
+    /// Shows frames in the window, writable and not executable. Returns how many frames it gave back to the pool.
     pub fn map_window(
         self,
         pool: &mut TablePool,
@@ -47,20 +47,19 @@ impl AddressSpace {
         for (address, pages) in runs(FRAME_WINDOW + first * PAGE_SIZE, frames) {
             let frame = (address - FRAME_WINDOW) / PAGE_SIZE;
             if !blocks {
-                self.reach(pool, address, charge)
-                    .map(address, frame, pages, flags);
+                self.reach(pool, address, pages, charge).show(frame, flags);
                 continue;
             }
-            let directory = self.reach_at(pool, address, 1, charge);
-            let index = index_at(address, 1);
-            let entry = read(directory, index);
-            write(directory, index, (address - FRAME_WINDOW) | flags | LARGE);
+            let place = self.reach_at(pool, address, 1, charge);
+            let entry = read(place);
+            write(place, (address - FRAME_WINDOW) | flags | LARGE);
             if entry & (PRESENT | LARGE) == PRESENT {
                 // Single frames were shown here once; all are gone, so the table is empty. The CPU may remember that it is in use
-                // here, whoever has it next (Intel SDM volume 3, section 5.10.3).
+                // here, whoever has it next (Intel SDM volume 3, section 5.10.3), and the environment may have looked at it.
                 flush_page(address);
-                pool.put_back(entry & ADDRESS);
-                given_back += 1;
+                flush_page(entry_address(address));
+                pool.put_pair_back(entry & ADDRESS);
+                given_back += 2;
             }
         }
         given_back
@@ -70,12 +69,14 @@ impl AddressSpace {
     pub fn unmap_window(self, first: u64, frames: u64, blocks: bool) {
         for (address, pages) in runs(FRAME_WINDOW + first * PAGE_SIZE, frames) {
             if !blocks {
-                if let Ok(table) = self.find(address) {
-                    table.unmap(address, pages, |_| {});
+                if let Ok(run) = self.find(address, pages) {
+                    run.hide();
                 }
-            } else if let Ok(directory) = self.find_at(address, 1) {
-                write(directory, index_at(address, 1), 0);
+            } else if let Ok(place) = self.find_at(address, 1) {
+                write(place, 0);
                 flush_page(address);
+                // Where a page table would be read, the environment could read the first page.
+                flush_page(entry_address(address));
             }
         }
     }

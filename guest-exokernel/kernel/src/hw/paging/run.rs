@@ -1,0 +1,166 @@
+//! Runs of pages inside one page table: what is mapped there, and changes.
+
+use exo_abi::address::{PAGE_SHIFT, PAGE_SIZE};
+use exo_abi::page_entry::{ADDRESS, PRESENT};
+use exo_abi::{Error, Rights};
+use exo_ledger::Ledger;
+
+use super::{DEVICE, leaf_flags, read, reverse_map, write};
+use crate::hw::registers::flush_page;
+
+/// Bytes of an entry.
+pub(super) const ENTRY: u64 = 8;
+
+/// What a leaf entry says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Frame number.
+    pub frame: u64,
+    /// Whether it is a device's page.
+    pub device: bool,
+}
+
+impl Page {
+    fn of(entry: u64) -> Self {
+        Self {
+            frame: (entry & ADDRESS) >> PAGE_SHIFT,
+            device: entry & DEVICE != 0,
+        }
+    }
+}
+
+/// At least one page, and their entries, which lie side by side. In the program range each entry that is present is in the
+/// [reverse map](reverse_map). A run is checked whole before it is changed.
+#[derive(Clone, Copy)]
+pub struct Run {
+    /// Physical address of the first entry.
+    entry: u64,
+    /// Address of the first page.
+    address: u64,
+    /// Pages.
+    pages: u64,
+}
+
+impl Run {
+    /// The run at `address`, whose first entry is at physical address `entry`.
+    #[inline(always)]
+    pub(super) fn new(entry: u64, address: u64, pages: u64) -> Self {
+        Self {
+            entry,
+            address,
+            pages,
+        }
+    }
+
+    /// Where the entries are.
+    #[inline(always)]
+    fn entries(self) -> impl Iterator<Item = u64> {
+        let end = self.entry + self.pages * ENTRY;
+        let mut next = self.entry;
+        core::iter::from_fn(move || {
+            let here = next;
+            next += ENTRY;
+            (here != end).then_some(here)
+        })
+    }
+
+    /// Refuses a run in which something is mapped.
+    #[inline(always)]
+    pub fn check_absent(self) -> Result<(), Error> {
+        for entry in self.entries() {
+            if read(entry) & PRESENT != 0 {
+                return Err(Error::InUse);
+            }
+        }
+        Ok(())
+    }
+
+    /// Maps a run that was checked to be absent, under the capability in `slot`.
+    #[inline(always)]
+    pub fn map(self, ledger: &mut Ledger, slot: u32, frame: u64, flags: u64) {
+        self.show(frame, flags);
+        reverse_map::insert(ledger, slot, self.entry, self.pages);
+    }
+
+    /// Writes the entries of a run; the reverse map does not hear of it.
+    #[inline(always)]
+    pub(super) fn show(self, frame: u64, flags: u64) {
+        let mut value = frame << PAGE_SHIFT | flags;
+        for entry in self.entries() {
+            write(entry, value);
+            value += PAGE_SIZE;
+        }
+    }
+
+    /// Refuses a run in which a page is not mapped, or is not acceptable.
+    #[inline(always)]
+    pub fn check_present(
+        self,
+        mut accept: impl FnMut(Page) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for entry in self.entries() {
+            let value = read(entry);
+            if value & PRESENT == 0 {
+                return Err(Error::NotMapped);
+            }
+            accept(Page::of(value))?;
+        }
+        Ok(())
+    }
+
+    /// Gives a checked run other rights, under the capability in `slot` from now on. Accessed and dirty bits are clear afterwards.
+    #[inline(always)]
+    pub fn protect(self, ledger: &mut Ledger, slot: u32, rights: Rights) {
+        reverse_map::remove(ledger, self.entry, self.pages);
+        let mut address = self.address;
+        for entry in self.entries() {
+            let value = read(entry);
+            let flags = leaf_flags(rights, value & DEVICE != 0);
+            write(entry, value & ADDRESS | flags);
+            flush_page(address);
+            address += PAGE_SIZE;
+        }
+        reverse_map::insert(ledger, slot, self.entry, self.pages);
+    }
+
+    /// Unmaps a checked run, telling each page.
+    #[inline(always)]
+    pub fn unmap(self, ledger: &mut Ledger, mut gone: impl FnMut(&mut Ledger, Page)) {
+        reverse_map::remove(ledger, self.entry, self.pages);
+        let mut address = self.address;
+        for entry in self.entries() {
+            let value = read(entry);
+            write(entry, 0);
+            flush_page(address);
+            address += PAGE_SIZE;
+            gone(ledger, Page::of(value));
+        }
+    }
+
+    /// Clears what is there of a run of which the reverse map does not know.
+    pub(super) fn hide(self) {
+        let mut address = self.address;
+        for entry in self.entries() {
+            if read(entry) & PRESENT != 0 {
+                write(entry, 0);
+                flush_page(address);
+            }
+            address += PAGE_SIZE;
+        }
+    }
+}
+
+/// Clears up to `budget` of the entries made under the capability in `slot`, telling each page; whether none is left. Flushes
+/// nothing.
+pub fn unmap_first(
+    ledger: &mut Ledger,
+    slot: u32,
+    budget: &mut u64,
+    mut gone: impl FnMut(&mut Ledger, Page),
+) -> bool {
+    reverse_map::take_first(ledger, slot, budget, |ledger, entry| {
+        let value = read(entry);
+        write(entry, 0);
+        gone(ledger, Page::of(value));
+    })
+}
