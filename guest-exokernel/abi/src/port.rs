@@ -3,6 +3,8 @@
 
 /// Transmit register of the console (a 16550 UART that is always ready). A port capability lets a libOS write it directly.
 pub const CONSOLE_PORT: u16 = 0x3f8;
+/// Transmit register of the second console, which writes to the standard error of the VMM.
+pub const ERROR_PORT: u16 = 0x2f8;
 /// The kernel ends the machine by a write here: an [`ExitCode`].
 pub const EXIT_PORT: u16 = 0xf4;
 /// The kernel asks the control device by a write here: the frame number of its [`crate::control::ControlBlock`].

@@ -93,7 +93,7 @@ impl PortSet {
     }
 
     fn named(index: usize, slot: &Slot) -> Self {
-        Self(index as u64 + 1 | u64::from(slot.uses.load(Ordering::Relaxed)) << 32)
+        Self((index as u64 + 1) | (u64::from(slot.uses.load(Ordering::Relaxed)) << 32))
     }
 
     fn slot(self) -> Option<&'static Slot> {

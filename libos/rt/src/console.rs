@@ -8,7 +8,7 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use exo_abi::Kind;
-use exo_abi::port::CONSOLE_PORT;
+use exo_abi::port::{CONSOLE_PORT, ERROR_PORT};
 
 use crate::environment;
 use crate::local::Local;
@@ -62,14 +62,19 @@ impl Write for Direct {
 pub fn is_permitted() -> bool {
     match PERMITTED.load(Ordering::Relaxed) {
         0 => {
-            let port = u64::from(CONSOLE_PORT);
-            let found = environment::capabilities_of(Kind::Ports)
-                .any(|(_, entry)| entry.first <= port && port < entry.first + entry.count);
+            let found = holds(CONSOLE_PORT);
             PERMITTED.store(if found { 2 } else { 1 }, Ordering::Relaxed);
             found
         }
         answer => answer == 2,
     }
+}
+
+/// Whether this environment holds a port.
+fn holds(port: u16) -> bool {
+    let port = u64::from(port);
+    environment::capabilities_of(Kind::Ports)
+        .any(|(_, entry)| entry.first <= port && port < entry.first + entry.count)
 }
 
 /// Writes bytes to the console, unbuffered.
@@ -80,6 +85,18 @@ pub fn write(bytes: &[u8]) {
     // SAFETY: 1. `rep outsb` reads `bytes` and nothing else; 2. the I/O bitmap permits the port, as checked above.
     unsafe {
         asm!("rep outsb", in("dx") CONSOLE_PORT, inout("rsi") bytes.as_ptr() => _, inout("rcx") bytes.len() => _,
+            options(nostack, readonly, preserves_flags));
+    }
+}
+
+/// Writes bytes to the second console, whose output is error messages. Without its port they are dropped.
+pub fn write_error(bytes: &[u8]) {
+    if !holds(ERROR_PORT) {
+        return;
+    }
+    // SAFETY: 1. `rep outsb` reads `bytes` and nothing else; 2. the I/O bitmap permits the port, as checked above.
+    unsafe {
+        asm!("rep outsb", in("dx") ERROR_PORT, inout("rsi") bytes.as_ptr() => _, inout("rcx") bytes.len() => _,
             options(nostack, readonly, preserves_flags));
     }
 }

@@ -5,7 +5,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A value that is lent to one user at a time.
-pub(crate) struct Local<T> {
+pub struct Local<T> {
     lent: AtomicBool,
     value: UnsafeCell<T>,
 }
@@ -14,7 +14,8 @@ pub(crate) struct Local<T> {
 unsafe impl<T> Sync for Local<T> {}
 
 impl<T> Local<T> {
-    pub(crate) const fn new(value: T) -> Self {
+    /// A value that nobody has borrowed yet.
+    pub const fn new(value: T) -> Self {
         Self {
             lent: AtomicBool::new(false),
             value: UnsafeCell::new(value),
@@ -22,7 +23,7 @@ impl<T> Local<T> {
     }
 
     /// Lends the value to `user`; `None` if it is lent already, that is, inside an upcall that came while it was.
-    pub(crate) fn with<R>(&self, user: impl FnOnce(&mut T) -> R) -> Option<R> {
+    pub fn with<R>(&self, user: impl FnOnce(&mut T) -> R) -> Option<R> {
         if self.lent.swap(true, Ordering::Acquire) {
             return None;
         }

@@ -19,3 +19,33 @@ pub fn pause() {
 pub fn fence() {
     core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
 }
+
+/// A random number of the processor (`rdrand`), or, where it has none, of the clock.
+pub fn random() -> u64 {
+    let number = crate::fault::catch_fault(|| {
+        let (number, valid): (u64, u8);
+        // SAFETY: `rdrand` changes its register and flags; where the processor lacks it, `catch_fault` takes over.
+        unsafe {
+            core::arch::asm!("rdrand {}", "setc {}", out(reg) number, out(reg_byte) valid, options(nomem, nostack));
+        }
+        (valid != 0).then_some(number)
+    });
+    match number {
+        Ok(Some(number)) => number,
+        // The finaliser of splitmix64, so that neighbouring times differ in all bits.
+        Ok(None) | Err(_) => {
+            let mut mixed = time_stamp();
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ (mixed >> 31)
+        }
+    }
+}
+
+/// Frequency of the time stamp counter in kHz; 0 where nobody told.
+pub fn time_stamp_khz() -> u64 {
+    crate::shared::INTERFACE.word(core::mem::offset_of!(
+        exo_abi::interface_page::InterfacePage,
+        tsc_khz
+    ))
+}

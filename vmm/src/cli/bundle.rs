@@ -28,6 +28,7 @@ pub fn write(options: &BundleOptions) -> Result<u8, Error> {
             vcpus: manifest.vcpus,
             // The functions are this VMM's: another one has others, and no control device. What is left runs anywhere.
             functions: false,
+            attachment: None,
         },
     )?;
     let failed = |error| Error::file("bundle", &options.output, &error, "make its folder first");

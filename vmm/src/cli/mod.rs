@@ -5,6 +5,7 @@ pub mod ctl;
 pub mod doctor;
 pub mod exit_status;
 pub mod images;
+pub mod linux;
 pub mod observation;
 pub mod report;
 pub mod run;
@@ -109,7 +110,10 @@ pub struct RunOptions {
     /// Make no control socket: `exo ctl` and `exo top` do not find the machine
     #[arg(long)]
     pub no_control: bool,
-    /// Name of an image, as `exo images` lists them, or path of a manifest
+    /// Options of Linux programs.
+    #[command(flatten, next_help_heading = "Linux programs")]
+    pub linux: linux::LinuxOptions,
+    /// Name of an image, as `exo images` lists them, or path of a manifest or of a static Linux program
     pub image: String,
     /// Arguments for the first program: all from the first on that is no option of exo's, or that follows `--`
     #[arg(
@@ -147,6 +151,7 @@ impl std::str::FromStr for DiskOption {
 const RUN_HELP: &str = "\
 Examples:
   exo run hello                          boot, print a greeting, end
+  exo run ./busybox sh -c 'echo $((6*7))'  a static Linux program, unmodified
   exo run hash --interrupts              what is no option of exo's belongs to the program
   exo run hello -- --stats               and so does everything after --
   exo run --disk disk.img hash           SHA-256 of a file, read by the program's own driver

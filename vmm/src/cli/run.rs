@@ -1,6 +1,7 @@
 //! `exo run`: boots an image, and reports how it went.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -15,6 +16,7 @@ use super::{RunOptions, exit_status, memory_option};
 use crate::devices::block::disk::Disk;
 use crate::devices::{DeviceSpecification, Devices, FunctionSpecification};
 use crate::error::Error;
+use crate::image::attachment::Attachment;
 use crate::image::bundle::Bundle;
 use crate::image::executable::Executable;
 use crate::image::home::Home;
@@ -52,7 +54,26 @@ impl StartClock {
 /// Runs an image; gives the exit status.
 pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     let home = Home::find();
-    let manifest_path = home.manifest(&options.image)?;
+    let attachment = match options.image.contains('/') {
+        true => Attachment::executable(Path::new(&options.image))?,
+        false => None,
+    };
+    let (image, arguments) = match attachment {
+        Some(_) => (
+            "linux",
+            &options
+                .linux
+                .arguments(&options.image, &options.arguments, options.stats),
+        ),
+        None if options.linux.are_given() => {
+            return Err(Error::Usage(format!(
+                "--mode, --env and --strace are for Linux programs, and {} is none; leave them out, or name an ELF file with a / in its path",
+                options.image
+            )));
+        }
+        None => (options.image.as_str(), &options.arguments),
+    };
+    let manifest_path = home.manifest(image)?;
     let manifest = Manifest::read(&manifest_path)?;
     let memory = options
         .memory
@@ -67,9 +88,10 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
         &Choices {
             origin: &manifest_path.display().to_string(),
             programs: &home.programs()?,
-            arguments: &options.arguments,
+            arguments,
             vcpus,
             functions: true,
+            attachment: attachment.as_ref(),
         },
     )?;
     if let Some(name) = &options.name {
@@ -105,7 +127,12 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
         control.close();
     }
     let environments = environments::read(machine.memory(), &machine.map.layout);
-    let status = status(&outcome.end, &environments);
+    // A Linux program's status is what a shell would report, signals included.
+    let largest = match attachment {
+        Some(_) => u8::MAX,
+        None => exit_status::PROGRAM_MAX,
+    };
+    let status = status(&outcome.end, &environments, largest);
     explain(&outcome.end, &environments);
     if options.json.is_some() || options.stats {
         let run = Run {
@@ -131,8 +158,8 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     Ok(status)
 }
 
-/// The exit status that the table in [`exit_status`] prescribes.
-fn status(end: &End, environments: &[Environment]) -> u8 {
+/// The exit status that the table in [`exit_status`] prescribes; `largest` is the largest that a program can have.
+fn status(end: &End, environments: &[Environment], largest: u8) -> u8 {
     match end {
         End::Failed { .. } => exit_status::MACHINE_FAILURE,
         End::Asked(ExitCode::Orderly) => environments
@@ -140,7 +167,7 @@ fn status(end: &End, environments: &[Environment]) -> u8 {
             .map(|one| match one.state() {
                 Some(State::Exited) => u8::try_from(one.entry.exit_status)
                     .unwrap_or(u8::MAX)
-                    .min(exit_status::PROGRAM_MAX),
+                    .min(largest),
                 Some(State::Absent | State::Runnable | State::Waiting | State::Aborted) | None => {
                     exit_status::ABORTED
                 }
@@ -297,16 +324,24 @@ mod tests {
             (vec![(State::Exited, 120)], 119),
             (vec![(State::Exited, 1 << 32)], 119),
         ] {
-            assert_eq!(status(&orderly, &ended(&states)), expected, "{states:?}");
+            assert_eq!(
+                status(&orderly, &ended(&states), exit_status::PROGRAM_MAX),
+                expected,
+                "{states:?}"
+            );
         }
         assert_eq!(
-            status(&End::Asked(ExitCode::Panic), &ended(&[(State::Exited, 0)])),
+            status(
+                &End::Asked(ExitCode::Panic),
+                &ended(&[(State::Exited, 0)]),
+                exit_status::PROGRAM_MAX
+            ),
             121
         );
         let failed = End::Failed {
             what: String::new(),
             registers: String::new(),
         };
-        assert_eq!(status(&failed, &[]), 122);
+        assert_eq!(status(&failed, &[], exit_status::PROGRAM_MAX), 122);
     }
 }

@@ -1,5 +1,6 @@
 //! What runs: manifests, executables, and the bundle that is made of them.
 
+pub mod attachment;
 pub mod bundle;
 pub mod executable;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use exo_abi::function::FunctionRecord;
 use exo_abi::layout::MEMORY_MAX;
 use exo_abi::port::PortRange;
 
+use super::attachment::Attachment;
 use super::bundle::{Bundle, Piece, Source};
 use super::executable::Executable;
 use super::manifest::{
@@ -34,6 +35,8 @@ pub struct Choices<'a> {
     pub vcpus: u32,
     /// Whether there are device functions; without, no environment is given any.
     pub functions: bool,
+    /// A file that the first environment finds in its memory; its first argument then says where.
+    pub attachment: Option<&'a Attachment>,
 }
 
 impl Bundle {
@@ -140,17 +143,24 @@ impl<'a> Planner<'a> {
         let mut end = PROGRAM_BASE;
         self.segments(&program, &mut slots, &mut end)?;
         let given = self.choices.arguments;
-        let arguments = if index == 0 && !given.is_empty() {
-            given
+        let mut arguments = if index == 0 && !given.is_empty() {
+            given.to_vec()
         } else {
-            &environment.arguments
+            environment.arguments.clone()
         };
+        if let Some(attachment) = self.choices.attachment.filter(|_| index == 0) {
+            let segment = self.attachment(&program, end + PAGE_SIZE, attachment)?;
+            let page = segment.first_page - record.first_page;
+            arguments.insert(0, attachment.argument(segment.address, page));
+            end = segment.address + u64::from(segment.pages) * PAGE_SIZE;
+            *slots.next().ok_or_else(|| too_many_segments(&program))? = segment;
+        }
         if !arguments.is_empty() {
             // One page of distance, so that a program that runs over its end faults.
             record.arguments = end + PAGE_SIZE;
             record.argument_count = arguments.len() as u32;
             *slots.next().ok_or_else(|| too_many_segments(&program))? =
-                self.arguments(&program, record.arguments, arguments)?;
+                self.arguments(&program, record.arguments, &arguments)?;
         }
         record.pages = self.page_number(&program)? - record.first_page;
         for (slot, ports) in record.ports.iter_mut().zip(environment.port_ranges()) {
@@ -168,6 +178,26 @@ impl<'a> Planner<'a> {
         }
         self.check_quotas(environment, &mut record)?;
         Ok(record)
+    }
+
+    /// The pages with the attached file, to be mapped at `address`.
+    fn attachment(
+        &mut self,
+        program: &Executable,
+        address: u64,
+        attachment: &Attachment,
+    ) -> Result<Segment, Error> {
+        let pages = pages_for(attachment.bytes);
+        let segment = self.segment(program, address, pages, Rights::READ_WRITE)?;
+        self.pieces.push(Piece {
+            offset: u64::from(segment.first_page) * PAGE_SIZE,
+            source: Source::File {
+                file: attachment.file.clone(),
+                from: 0,
+                length: attachment.bytes,
+            },
+        });
+        Ok(segment)
     }
 
     /// The pages with the arguments, to be mapped at `address`.

@@ -65,6 +65,7 @@ impl Setup {
             arguments: &self.arguments,
             vcpus: self.vcpus,
             functions: true,
+            attachment: None,
         };
         Bundle::plan(&Manifest::parse(&self.manifest, "t")?, &choices)
     }
@@ -155,6 +156,7 @@ fn without_functions_nobody_has_any() {
         arguments: &[],
         vcpus: 2,
         functions: false,
+        attachment: None,
     };
     let bundle = Bundle::plan(&Manifest::parse(&setup.manifest, "t").unwrap(), &choices).unwrap();
     assert_eq!(

@@ -46,6 +46,7 @@ fn boot(code: &[u8], vcpus: u32) -> Option<(End, String)> {
         arguments: &[],
         vcpus,
         functions: true,
+        attachment: None,
     };
     let bundle = Bundle::plan(&manifest, &choices).unwrap();
     let kernel = Executable::read("kernel", &kernel).unwrap();

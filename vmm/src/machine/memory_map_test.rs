@@ -20,6 +20,7 @@ fn bundle(folder: &Path, grant: &str) -> Bundle {
         arguments: &[],
         vcpus: 1,
         functions: true,
+        attachment: None,
     };
     Bundle::plan(&Manifest::parse(&text, "t").unwrap(), &choices).unwrap()
 }

@@ -164,7 +164,10 @@ impl Machine {
             rsdp,
         )?;
         let ports = Ports::new(
-            Console::new(parts.output),
+            [
+                Console::new(parts.output),
+                Console::new(Box::new(std::io::stderr())),
+            ],
             attachments.handler,
             memory.clone(),
         );

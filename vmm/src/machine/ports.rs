@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use exo_abi::address::PAGE_SIZE;
 use exo_abi::control::{CommandStatus, ControlBlock};
-use exo_abi::port::{CONSOLE_PORT, CONTROL_PORT, EXIT_PORT, ExitCode};
+use exo_abi::port::{CONSOLE_PORT, CONTROL_PORT, ERROR_PORT, EXIT_PORT, ExitCode};
 use vm_memory::{Bytes, GuestAddress};
 
 use super::console::{CONSOLE_PORTS, Console};
@@ -20,19 +20,21 @@ pub trait CommandHandler: Send + Sync {
 /// All ports of the machine.
 pub struct Ports {
     console: Console,
+    errors: Console,
     handler: Option<Arc<dyn CommandHandler>>,
     memory: Arc<GuestMemory>,
 }
 
 impl Ports {
-    /// Ports with this console; commands of the control device go to `handler`.
+    /// Ports with these consoles, the second for error messages; commands of the control device go to `handler`.
     pub fn new(
-        console: Console,
+        [console, errors]: [Console; 2],
         handler: Option<Arc<dyn CommandHandler>>,
         memory: Arc<GuestMemory>,
     ) -> Self {
         Self {
             console,
+            errors,
             handler,
             memory,
         }
@@ -40,16 +42,16 @@ impl Ports {
 
     /// The guest reads a port. What is not there reads as all ones.
     pub fn read(&self, port: u16, data: &mut [u8]) {
-        match console_register(port) {
-            Some(register) => data.fill_with(|| self.console.read(register)),
+        match self.console(port) {
+            Some((console, register)) => data.fill_with(|| console.read(register)),
             None => data.fill(0xff),
         }
     }
 
     /// `vcpu` writes a port; says whether that ends the machine.
     pub fn write(&self, vcpu: u32, port: u16, data: &[u8]) -> Option<End> {
-        if let Some(register) = console_register(port) {
-            self.console.write(vcpu, register, data);
+        if let Some((console, register)) = self.console(port) {
+            console.write(vcpu, register, data);
             return None;
         }
         match port {
@@ -67,7 +69,17 @@ impl Ports {
 
     /// Nobody writes any more. Says why output was lost, if some was.
     pub fn finish(&self) -> Result<(), std::io::Error> {
-        self.console.finish()
+        self.console.finish().and(self.errors.finish())
+    }
+
+    /// The console at this port, and which of its registers that is.
+    fn console(&self, port: u16) -> Option<(&Console, u8)> {
+        [(CONSOLE_PORT, &self.console), (ERROR_PORT, &self.errors)]
+            .into_iter()
+            .find_map(|(first, console)| {
+                let register = port.checked_sub(first)?;
+                (register < CONSOLE_PORTS).then_some((console, register as u8))
+            })
     }
 
     /// Runs the command in frame `frame`; one that is no memory is ignored, since there is nowhere to answer.
@@ -86,12 +98,6 @@ impl Ports {
             .memory
             .write_obj(status as u64, GuestAddress(address.0 + offset));
     }
-}
-
-/// Register of the console at this port.
-fn console_register(port: u16) -> Option<u8> {
-    let register = port.checked_sub(CONSOLE_PORT)?;
-    (register < CONSOLE_PORTS).then_some(register as u8)
 }
 
 /// The bytes of an `out` instruction as a number.

@@ -1,0 +1,147 @@
+//! The libOS that runs a Linux program: loads it, and serves its system calls.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use exo_abi::Rights;
+use exo_abi::upcall::Vector;
+use exo_linux::executable::Executable;
+use exo_linux::files::device::Device;
+use exo_linux::files::node::Content;
+use exo_linux::files::open::OpenFile;
+use exo_linux::options::{Mode, Options};
+use exo_linux::process::Process;
+use exo_linux::rewrite::{Code, Rewriter};
+use exo_linux::{calls, loader, message, stack};
+use exo_rt::local::Local;
+use exo_rt::upcall::{Action, Fault};
+use exo_rt::{environment, system_call, upcall};
+use linux_raw_sys::general::{O_RDWR, SIGSEGV};
+
+exo_rt::program!(main);
+
+static PROCESS: Local<Option<Process>> = Local::new(None);
+
+/// Bytes of a `syscall` instruction.
+const SYSCALL_BYTES: u64 = 2;
+/// Status where the program could not be started: as a shell reports a file that it cannot execute.
+const NOT_EXECUTABLE: u64 = 126;
+
+fn main() -> u64 {
+    let (entry, stack) = match prepare() {
+        Ok(start) => start,
+        Err(reason) => {
+            message!("linux: the program cannot be started: {reason}");
+            return NOT_EXECUTABLE;
+        }
+    };
+    upcall::set_handler(handle_exception);
+    system_call::set_handler(handle_call);
+    system_call::start_program(entry, stack)
+}
+
+/// Loads the program; its first instruction and its stack.
+fn prepare() -> Result<(u64, u64), &'static str> {
+    const MEMORY: &str = "it does not fit into the memory; give more with --memory";
+    let options = Options::parse(environment::arguments())?;
+    let executable = Executable::read(options.attachment)?;
+    let mut process = Process::new(options);
+    if process.options.mode == Mode::Call {
+        rewrite(&mut process, &executable).map_err(|_| MEMORY)?;
+    }
+    let file = process.options.attachment;
+    let loaded = loader::load(&mut process.memory, &executable, file).map_err(|_| MEMORY)?;
+    let pointer = stack::build(&mut process, &loaded);
+    open_console(&mut process);
+    PROCESS.with(|slot| *slot = Some(process));
+    Ok((loaded.entry, pointer.map_err(|_| MEMORY)?))
+}
+
+/// Rewrites the call sites of a program that is not loaded yet.
+fn rewrite(process: &mut Process, executable: &Executable) -> exo_linux::errno::Result<()> {
+    let bias = loader::bias(executable);
+    let lowest = executable
+        .segments
+        .iter()
+        .map(|segment| segment.address & !0xfff)
+        .min()
+        .unwrap_or(0);
+    let mut rewriter = Rewriter::new(&mut process.memory, bias + lowest)?;
+    for segment in &executable.segments {
+        if segment.rights.contains(Rights::EXECUTE) {
+            let code = Code {
+                start: bias + segment.address,
+                bytes: segment.file_bytes,
+                alias: process.options.attachment.address + segment.offset,
+            };
+            rewriter.add_code(code, &mut process.statistics)?;
+        }
+    }
+    process.rewriter = Some(rewriter);
+    Ok(())
+}
+
+/// Standard input, output and error.
+fn open_console(process: &mut Process) {
+    for (number, device) in [Device::Console, Device::Console, Device::Errors]
+        .into_iter()
+        .enumerate()
+    {
+        let node = process.tree.create(Content::Device(device), 0o620);
+        let file = OpenFile::new(node, alloc::vec::Vec::new(), O_RDWR);
+        // The table is empty, so there is room.
+        let _ = process.descriptors.put(number as u64, file, false);
+    }
+}
+
+/// A system call, however it came.
+fn handle_call(call: &mut Fault) {
+    let arguments = [call.rdi, call.rsi, call.rdx, call.r10, call.r8, call.r9];
+    let number = call.rax;
+    let result = PROCESS.with(|process| {
+        let process = process.as_mut()?;
+        Some(calls::execute(process, number, arguments))
+    });
+    call.rax = result
+        .flatten()
+        .expect("a system call within a system call");
+}
+
+/// An exception of the program: a system call that traps, a page that is to be mapped, or its end.
+fn handle_exception(fault: &mut Fault) -> Action {
+    if system_call::is_system_call(fault) {
+        // `syscall` has put the address behind it there.
+        let return_address = fault.rcx;
+        system_call::redirect(fault);
+        PROCESS.with(|process| {
+            if let Some(process) = process {
+                process.statistics.traps += 1;
+                if let Some(rewriter) = &mut process.rewriter {
+                    rewriter.add_trapped(return_address - SYSCALL_BYTES, &mut process.statistics);
+                }
+            }
+        });
+        return Action::Resume;
+    }
+    let is_page_fault = fault.vector == Vector::PageFault as u64;
+    let mapped = is_page_fault
+        && PROCESS
+            .with(|process| {
+                let (write, fetch) = (fault.error_code & 2 != 0, fault.error_code & 16 != 0);
+                process
+                    .as_mut()
+                    .is_some_and(|process| process.memory.handle_fault(fault.address, write, fetch))
+            })
+            .unwrap_or(false);
+    if mapped {
+        return Action::Resume;
+    }
+    message!(
+        "linux: {} at {:#x}, address {:#x}: signal {SIGSEGV}",
+        Vector::from_number(fault.vector).map_or("exception", Vector::name),
+        fault.rip,
+        fault.address
+    );
+    exo_rt::start::exit(calls::STATUS_OF_SIGNAL + u64::from(SIGSEGV))
+}

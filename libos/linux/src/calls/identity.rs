@@ -1,0 +1,83 @@
+//! Who the program is, what the system is, and what it may have.
+
+use linux_raw_sys::general::{RLIM64_INFINITY, RLIMIT_NOFILE, RLIMIT_STACK};
+
+use super::{Arguments, program};
+use crate::errno::{Errno, Result};
+use crate::files::descriptors::DESCRIPTORS_MAX;
+use crate::files::device;
+use crate::process::Process;
+use crate::stack::STACK_BYTES;
+
+/// The number of the one process.
+pub const PROCESS: u64 = 1;
+/// Length of a field of `struct new_utsname`.
+const NAME_BYTES: usize = 65;
+/// Limits that there are.
+const LIMITS: u64 = 16;
+
+pub fn process(_: &mut Process, _: Arguments) -> Result {
+    Ok(PROCESS)
+}
+
+pub fn thread(_: &mut Process, _: Arguments) -> Result {
+    Ok(PROCESS)
+}
+
+pub fn parent(_: &mut Process, _: Arguments) -> Result {
+    Ok(0)
+}
+
+/// The superuser: there is nobody else.
+pub fn user(_: &mut Process, _: Arguments) -> Result {
+    Ok(0)
+}
+
+pub fn name_system(process: &mut Process, [address, ..]: Arguments) -> Result {
+    let mut fields = [0; NAME_BYTES * 6];
+    let texts = [
+        "Linux",
+        "exovisor",
+        "6.1.0",
+        concat!("Exovisor ", env!("CARGO_PKG_VERSION")),
+        "x86_64",
+        "(none)",
+    ];
+    for (field, text) in fields.chunks_mut(NAME_BYTES).zip(texts) {
+        for (place, byte) in field.iter_mut().zip(text.bytes()) {
+            *place = byte;
+        }
+    }
+    program::write(process, address, &fields)?;
+    Ok(0)
+}
+
+/// Limits are told and not changed.
+pub fn limit(process: &mut Process, [_, resource, new, old, ..]: Arguments) -> Result {
+    if resource >= LIMITS {
+        return Err(Errno::EINVAL);
+    }
+    let infinity = RLIM64_INFINITY as u64;
+    let limits = match resource as u32 {
+        RLIMIT_NOFILE => [DESCRIPTORS_MAX as u64; 2],
+        RLIMIT_STACK => [STACK_BYTES, infinity],
+        _ => [infinity; 2],
+    };
+    if new != 0 {
+        let [soft, hard] = program::read_words(process, new)?;
+        if soft > hard {
+            return Err(Errno::EINVAL);
+        }
+    }
+    if old != 0 {
+        program::write_words(process, old, &limits)?;
+    }
+    Ok(0)
+}
+
+pub fn random(process: &mut Process, [address, bytes, ..]: Arguments) -> Result {
+    const BYTES_MAX: u64 = 256;
+    let data = device::random(bytes.min(BYTES_MAX) as usize);
+    program::write(process, address, &data)?;
+    Ok(data.len() as u64)
+}

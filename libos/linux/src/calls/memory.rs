@@ -1,0 +1,83 @@
+//! Memory of the program.
+
+use exo_abi::Rights;
+use linux_raw_sys::general::{
+    MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE,
+};
+
+use super::{Arguments, program};
+use crate::errno::{Errno, Result};
+use crate::process::Process;
+
+fn rights(protection: u64) -> Result<Rights> {
+    let protection = protection as u32;
+    if protection & !(PROT_READ | PROT_WRITE | PROT_EXEC) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mut rights = Rights::NONE;
+    for (bit, right) in [
+        (PROT_READ, Rights::READ),
+        (PROT_WRITE, Rights::READ_WRITE),
+        (PROT_EXEC, Rights::READ_EXECUTE),
+    ] {
+        if protection & bit != 0 {
+            rights = rights.union(right);
+        }
+    }
+    Ok(rights)
+}
+
+pub fn map(
+    process: &mut Process,
+    [address, bytes, protection, flags, number, offset]: Arguments,
+) -> Result {
+    let wanted = rights(protection)?;
+    let flags = flags as u32;
+    if flags & MAP_ANONYMOUS != 0 {
+        if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
+            return process.memory.map_anonymous_at(address, bytes, wanted);
+        }
+        return process.memory.map_anonymous(bytes, wanted);
+    }
+    // A file: its bytes are copied. Nobody else could see writes to a shared mapping of a file in memory but through the file.
+    let file = process.descriptors.file(number)?.clone();
+    if flags & MAP_SHARED != 0 && wanted.contains(Rights::WRITE) {
+        return Err(Errno::ENODEV);
+    }
+    let size = usize::try_from(bytes).map_err(|_| Errno::ENOMEM)?;
+    let data = file.read_at(offset, size)?;
+    let start = match flags & MAP_FIXED {
+        0 => process.memory.map_anonymous(bytes, Rights::READ_WRITE)?,
+        _ => process
+            .memory
+            .map_anonymous_at(address, bytes, Rights::READ_WRITE)?,
+    };
+    program::write(process, start, &data)?;
+    if wanted != Rights::READ_WRITE {
+        process.memory.protect(start, bytes, wanted)?;
+    }
+    Ok(start)
+}
+
+pub fn unmap(process: &mut Process, [address, bytes, ..]: Arguments) -> Result {
+    process.memory.unmap(address, bytes).map(|()| 0)
+}
+
+pub fn protect(process: &mut Process, [address, bytes, protection, ..]: Arguments) -> Result {
+    let rights = rights(protection)?;
+    process.memory.protect(address, bytes, rights).map(|()| 0)
+}
+
+pub fn set_break(process: &mut Process, [address, ..]: Arguments) -> Result {
+    Ok(process.memory.set_break(address))
+}
+
+/// Advice is taken as such: nothing depends on it but speed.
+pub fn advise(_: &mut Process, [_, _, advice, ..]: Arguments) -> Result {
+    const DONT_NEED: u64 = linux_raw_sys::general::MADV_DONTNEED as u64;
+    match advice {
+        // It is no advice: what is read afterwards is zero.
+        DONT_NEED => Err(Errno::EINVAL),
+        _ => Ok(0),
+    }
+}

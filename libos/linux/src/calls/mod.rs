@@ -1,0 +1,185 @@
+//! The system calls: number, name, how many arguments, and who does them. The table is the one place that knows.
+//!
+//! A call gets the process and its arguments, and gives a value or an error. How it was reached is not its concern.
+
+mod descriptor;
+mod file;
+mod identity;
+mod memory;
+mod path;
+mod process;
+pub mod program;
+mod signal;
+pub use signal::STATUS_OF_SIGNAL;
+mod time;
+
+use alloc::string::String;
+use core::fmt::Write;
+
+use linux_raw_sys::general as linux;
+
+use crate::errno::{Errno, Result, encode};
+use crate::process::Process;
+
+/// Arguments of a call, in the order of Linux.
+pub type Arguments = [u64; 6];
+
+/// What does a call.
+type Handler = fn(&mut Process, Arguments) -> Result;
+
+/// One row of the table.
+pub struct Call {
+    /// Number.
+    pub number: u32,
+    /// Name.
+    pub name: &'static str,
+    /// Arguments that it has.
+    pub arguments: usize,
+    handler: Handler,
+}
+
+macro_rules! calls {
+    ($($number:ident $name:literal $arguments:literal $handler:path;)*) => {
+        /// Every call that is implemented.
+        pub const CALLS: &[Call] = &[$(Call { number: linux::$number, name: $name, arguments: $arguments, handler: $handler }),*];
+    };
+}
+
+calls! {
+    __NR_read "read" 3 file::read;
+    __NR_write "write" 3 file::write;
+    __NR_readv "readv" 3 file::readv;
+    __NR_writev "writev" 3 file::writev;
+    __NR_pread64 "pread64" 4 file::pread;
+    __NR_pwrite64 "pwrite64" 4 file::pwrite;
+    __NR_lseek "lseek" 3 file::seek;
+    __NR_ftruncate "ftruncate" 2 file::truncate_open;
+    __NR_fsync "fsync" 1 file::synchronize;
+    __NR_fdatasync "fdatasync" 1 file::synchronize;
+    __NR_getdents64 "getdents64" 3 file::read_directory;
+    __NR_fstat "fstat" 2 file::status;
+    __NR_close "close" 1 descriptor::close;
+    __NR_dup "dup" 1 descriptor::duplicate;
+    __NR_dup2 "dup2" 2 descriptor::duplicate_to;
+    __NR_dup3 "dup3" 3 descriptor::duplicate_to_with_flags;
+    __NR_fcntl "fcntl" 3 descriptor::control;
+    __NR_ioctl "ioctl" 3 descriptor::control_device;
+    __NR_poll "poll" 3 descriptor::poll;
+    __NR_open "open" 3 path::open;
+    __NR_openat "openat" 4 path::open_at;
+    __NR_creat "creat" 2 path::create;
+    __NR_stat "stat" 2 path::status;
+    __NR_lstat "lstat" 2 path::link_status;
+    __NR_newfstatat "newfstatat" 4 path::status_at;
+    __NR_access "access" 2 path::access;
+    __NR_faccessat "faccessat" 3 path::access_at;
+    __NR_faccessat2 "faccessat2" 4 path::access_at;
+    __NR_readlink "readlink" 3 path::read_link;
+    __NR_readlinkat "readlinkat" 4 path::read_link_at;
+    __NR_mkdir "mkdir" 2 path::make_directory;
+    __NR_mkdirat "mkdirat" 3 path::make_directory_at;
+    __NR_rmdir "rmdir" 1 path::remove_directory;
+    __NR_unlink "unlink" 1 path::unlink;
+    __NR_unlinkat "unlinkat" 3 path::unlink_at;
+    __NR_rename "rename" 2 path::rename;
+    __NR_symlink "symlink" 2 path::make_link;
+    __NR_chdir "chdir" 1 path::change_directory;
+    __NR_getcwd "getcwd" 2 path::working_directory;
+    __NR_umask "umask" 1 path::set_mask;
+    __NR_mmap "mmap" 6 memory::map;
+    __NR_munmap "munmap" 2 memory::unmap;
+    __NR_mprotect "mprotect" 3 memory::protect;
+    __NR_brk "brk" 1 memory::set_break;
+    __NR_madvise "madvise" 3 memory::advise;
+    __NR_exit "exit" 1 process::exit;
+    __NR_exit_group "exit_group" 1 process::exit;
+    __NR_arch_prctl "arch_prctl" 2 process::set_architecture;
+    __NR_set_tid_address "set_tid_address" 1 identity::thread;
+    __NR_getpid "getpid" 0 identity::process;
+    __NR_gettid "gettid" 0 identity::thread;
+    __NR_getppid "getppid" 0 identity::parent;
+    __NR_getuid "getuid" 0 identity::user;
+    __NR_geteuid "geteuid" 0 identity::user;
+    __NR_getgid "getgid" 0 identity::user;
+    __NR_getegid "getegid" 0 identity::user;
+    __NR_uname "uname" 1 identity::name_system;
+    __NR_prlimit64 "prlimit64" 4 identity::limit;
+    __NR_getrandom "getrandom" 3 identity::random;
+    __NR_sched_yield "sched_yield" 0 time::give_way;
+    __NR_clock_gettime "clock_gettime" 2 time::clock;
+    __NR_clock_getres "clock_getres" 2 time::resolution;
+    __NR_gettimeofday "gettimeofday" 2 time::time_of_day;
+    __NR_time "time" 1 time::seconds;
+    __NR_nanosleep "nanosleep" 2 time::sleep;
+    __NR_clock_nanosleep "clock_nanosleep" 4 time::sleep_on_clock;
+    __NR_rt_sigaction "rt_sigaction" 4 signal::set_action;
+    __NR_rt_sigprocmask "rt_sigprocmask" 4 signal::set_mask;
+    __NR_sigaltstack "sigaltstack" 2 signal::set_stack;
+    __NR_kill "kill" 2 signal::kill;
+    __NR_tkill "tkill" 2 signal::kill;
+    __NR_tgkill "tgkill" 3 signal::kill_thread;
+}
+
+/// Calls by number, for look-up in one step.
+const TABLE_SIZE: usize = 512;
+static TABLE: [Option<&Call>; TABLE_SIZE] = {
+    let mut table = [None; TABLE_SIZE];
+    let mut index = 0;
+    while index < CALLS.len() {
+        let call = &CALLS[index];
+        assert!(
+            table[call.number as usize].is_none(),
+            "a call is in the table twice"
+        );
+        table[call.number as usize] = Some(call);
+        index += 1;
+    }
+    table
+};
+
+/// Does a call; the value for the program.
+pub fn execute(process: &mut Process, number: u64, arguments: Arguments) -> u64 {
+    process.statistics.calls += 1;
+    let call = usize::try_from(number)
+        .ok()
+        .and_then(|number| *TABLE.get(number)?);
+    let Some(call) = call else {
+        *process.statistics.unknown.entry(number).or_default() += 1;
+        if process.options.strace {
+            trace(
+                &alloc::format!("syscall_{number}"),
+                &arguments,
+                Err(Errno::ENOSYS),
+            );
+        }
+        return encode(Err(Errno::ENOSYS));
+    };
+    // What ends the program does not come back to be printed.
+    let is_end = call.number == linux::__NR_exit_group || call.number == linux::__NR_exit;
+    if process.options.strace && is_end {
+        crate::message!("{}({:#x}) = ?", call.name, arguments[0]);
+    }
+    let result = (call.handler)(process, arguments);
+    if process.options.strace {
+        trace(
+            call.name,
+            arguments.get(..call.arguments).unwrap_or_default(),
+            result,
+        );
+    }
+    encode(result)
+}
+
+/// Prints a call, as strace does.
+fn trace(name: &str, arguments: &[u64], result: Result) {
+    let mut line = String::new();
+    for argument in arguments {
+        let separator = if line.is_empty() { "" } else { ", " };
+        // Writing to a string does not fail.
+        let _ = write!(line, "{separator}{argument:#x}");
+    }
+    match result {
+        Ok(value) => crate::message!("{name}({line}) = {value:#x}"),
+        Err(Errno(number)) => crate::message!("{name}({line}) = -1 (error {number})"),
+    }
+}

@@ -1,0 +1,38 @@
+//! The life of a program.
+
+use exo_rt::{program_memory, start};
+
+use super::{Arguments, program};
+use crate::errno::{Errno, Result};
+use crate::process::Process;
+
+/// `arch_prctl` codes (linux, arch/x86/include/uapi/asm/prctl.h).
+const ARCH_SET_FS: u64 = 0x1002;
+const ARCH_GET_FS: u64 = 0x1003;
+
+pub fn exit(process: &mut Process, [status, ..]: Arguments) -> Result {
+    end(process, status & 0xff)
+}
+
+/// Ends the program and its libOS.
+pub fn end(process: &Process, status: u64) -> ! {
+    if process.options.statistics {
+        process.statistics.print();
+    }
+    start::exit(status)
+}
+
+pub fn set_architecture(process: &mut Process, [code, address, ..]: Arguments) -> Result {
+    match code {
+        ARCH_SET_FS => {
+            program_memory::set_thread_base(address).map_err(|_| Errno::EPERM)?;
+            Ok(0)
+        }
+        ARCH_GET_FS => {
+            let base = program_memory::thread_base().map_err(|_| Errno::EPERM)?;
+            program::write_words(process, address, &[base])?;
+            Ok(0)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}

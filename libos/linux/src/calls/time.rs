@@ -1,0 +1,104 @@
+//! Clocks, all of which are the time stamp counter.
+
+use exo_rt::processor;
+use linux_raw_sys::general::{
+    CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW,
+    CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_THREAD_CPUTIME_ID,
+};
+
+use super::{Arguments, program};
+use crate::errno::{Errno, Result};
+use crate::process::Process;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Nanoseconds since the time stamp counter was zero.
+pub fn now() -> u64 {
+    let khz = processor::time_stamp_khz().max(1);
+    (u128::from(processor::time_stamp()) * 1_000_000 / u128::from(khz)) as u64
+}
+
+/// Nanoseconds of a clock.
+fn read(process: &Process, clock: u64) -> Result {
+    match clock as u32 {
+        CLOCK_REALTIME | CLOCK_REALTIME_COARSE => Ok(process.epoch + now()),
+        CLOCK_MONOTONIC
+        | CLOCK_MONOTONIC_RAW
+        | CLOCK_MONOTONIC_COARSE
+        | CLOCK_BOOTTIME
+        | CLOCK_PROCESS_CPUTIME_ID
+        | CLOCK_THREAD_CPUTIME_ID => Ok(now()),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+pub fn clock(process: &mut Process, [clock, address, ..]: Arguments) -> Result {
+    let time = read(process, clock)?;
+    program::write_words(process, address, &[time / SECOND, time % SECOND])?;
+    Ok(0)
+}
+
+pub fn resolution(process: &mut Process, [clock, address, ..]: Arguments) -> Result {
+    read(process, clock)?;
+    if address != 0 {
+        program::write_words(process, address, &[0, 1])?;
+    }
+    Ok(0)
+}
+
+pub fn time_of_day(process: &mut Process, [address, ..]: Arguments) -> Result {
+    let time = process.epoch + now();
+    if address != 0 {
+        program::write_words(process, address, &[time / SECOND, time % SECOND / 1000])?;
+    }
+    Ok(0)
+}
+
+pub fn seconds(process: &mut Process, [address, ..]: Arguments) -> Result {
+    let time = (process.epoch + now()) / SECOND;
+    if address != 0 {
+        program::write_words(process, address, &[time])?;
+    }
+    Ok(time)
+}
+
+/// Waits until a moment.
+fn wait_until(moment: u64) {
+    let mut spinner = exo_rt::wait::Spinner::new();
+    while now() < moment {
+        spinner.relax();
+    }
+}
+
+fn duration(process: &mut Process, address: u64) -> Result {
+    let [seconds, nanoseconds] = program::read_words(process, address)?;
+    if nanoseconds >= SECOND || seconds > i64::MAX as u64 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(seconds.saturating_mul(SECOND).saturating_add(nanoseconds))
+}
+
+pub fn sleep(process: &mut Process, [address, ..]: Arguments) -> Result {
+    let duration = duration(process, address)?;
+    wait_until(now().saturating_add(duration));
+    Ok(0)
+}
+
+pub fn sleep_on_clock(process: &mut Process, [clock, flags, address, ..]: Arguments) -> Result {
+    const ABSOLUTE: u64 = 1;
+    let time = duration(process, address)?;
+    let current = read(process, clock)?;
+    let left = match flags {
+        ABSOLUTE => time.saturating_sub(current),
+        _ => time,
+    };
+    wait_until(now().saturating_add(left));
+    Ok(0)
+}
+
+pub fn give_way(_: &mut Process, _: Arguments) -> Result {
+    if exo_rt::wait::shares_vcpu() {
+        exo_rt::wait::yield_now();
+    }
+    Ok(0)
+}

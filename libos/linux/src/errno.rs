@@ -1,0 +1,62 @@
+//! Error numbers of Linux, as system calls return them.
+
+use exo_rt::fault::FaultRecord;
+use linux_raw_sys::errno;
+
+/// An error number, positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub u32);
+
+/// What a system call gives back.
+pub type Result<T = u64> = core::result::Result<T, Errno>;
+
+macro_rules! errors {
+    ($($name:ident),*) => {
+        impl Errno {
+            $(#[doc = concat!("`", stringify!($name), "`.")] pub const $name: Self = Self(errno::$name);)*
+        }
+    };
+}
+
+errors!(
+    EACCES,
+    EAGAIN,
+    EBADF,
+    EEXIST,
+    EFAULT,
+    EFBIG,
+    EINVAL,
+    EISDIR,
+    ELOOP,
+    EMFILE,
+    ENAMETOOLONG,
+    ENODEV,
+    ENOENT,
+    ENOEXEC,
+    ENOMEM,
+    ENOSPC,
+    ENOSYS,
+    ENOTDIR,
+    ENOTEMPTY,
+    ENOTTY,
+    EPERM,
+    EPIPE,
+    ERANGE,
+    EROFS,
+    ESPIPE,
+    ESRCH
+);
+
+impl From<FaultRecord> for Errno {
+    fn from(_: FaultRecord) -> Self {
+        Self::EFAULT
+    }
+}
+
+/// The number that goes to the program: the value, or the error as a negative number.
+pub fn encode(result: Result) -> u64 {
+    match result {
+        Ok(value) => value,
+        Err(Errno(number)) => i64::from(number).wrapping_neg() as u64,
+    }
+}

@@ -1,0 +1,125 @@
+//! The file system: a tree in memory.
+
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+use super::device::Device;
+use crate::errno::{Errno, Result};
+
+/// What a node is.
+#[derive(Debug)]
+pub enum Content {
+    /// Bytes.
+    Regular(RefCell<Vec<u8>>),
+    /// Names.
+    Directory(RefCell<BTreeMap<Vec<u8>, Rc<Node>>>),
+    /// A path.
+    Link(Vec<u8>),
+    /// No data of its own.
+    Device(Device),
+}
+
+/// A file, directory, symbolic link or device.
+#[derive(Debug)]
+pub struct Node {
+    /// What it is.
+    pub content: Content,
+    /// Permission bits.
+    pub mode: Cell<u32>,
+    /// Number, unlike that of any other node.
+    pub number: u64,
+    /// Names that it has.
+    pub links: Cell<u32>,
+    /// Last change, in nanoseconds since 1970.
+    pub modified: Cell<u64>,
+}
+
+/// Creates nodes with numbers of their own.
+#[derive(Debug)]
+pub struct Tree {
+    /// The root directory.
+    pub root: Rc<Node>,
+    next: u64,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        let mut tree = Self {
+            root: node(directory(), 0o755, 1),
+            next: 2,
+        };
+        tree.populate();
+        tree
+    }
+}
+
+/// An empty directory.
+pub fn directory() -> Content {
+    Content::Directory(RefCell::default())
+}
+
+fn node(content: Content, mode: u32, number: u64) -> Rc<Node> {
+    Rc::new(Node {
+        content,
+        mode: Cell::new(mode),
+        number,
+        links: Cell::new(1),
+        modified: Cell::new(0),
+    })
+}
+
+impl Tree {
+    /// A node that has no name yet.
+    pub fn create(&mut self, content: Content, mode: u32) -> Rc<Node> {
+        let number = self.next;
+        self.next += 1;
+        node(content, mode, number)
+    }
+
+    /// What every program finds.
+    fn populate(&mut self) {
+        let devices = self.create(directory(), 0o755);
+        for (name, device) in [
+            ("null", Device::Null),
+            ("zero", Device::Zero),
+            ("random", Device::Random),
+            ("urandom", Device::Random),
+            ("tty", Device::Console),
+            ("console", Device::Console),
+        ] {
+            let device = self.create(Content::Device(device), 0o666);
+            devices.insert(name.as_bytes(), device);
+        }
+        self.root.insert(b"dev", devices);
+        let temporary = self.create(directory(), 0o1777);
+        self.root.insert(b"tmp", temporary);
+    }
+}
+
+impl Node {
+    /// The names of a directory.
+    pub fn names(&self) -> Result<&RefCell<BTreeMap<Vec<u8>, Rc<Self>>>> {
+        match &self.content {
+            Content::Directory(names) => Ok(names),
+            Content::Regular(_) | Content::Link(_) | Content::Device(_) => Err(Errno::ENOTDIR),
+        }
+    }
+
+    /// Gives a node a name in this directory, in place of what had it.
+    pub fn insert(&self, name: &[u8], node: Rc<Self>) {
+        if let Ok(names) = self.names() {
+            names.borrow_mut().insert(name.to_vec(), node);
+        }
+    }
+
+    /// Bytes, as `stat` shows them.
+    pub fn size(&self) -> u64 {
+        match &self.content {
+            Content::Regular(bytes) => bytes.borrow().len() as u64,
+            Content::Link(target) => target.len() as u64,
+            Content::Directory(_) | Content::Device(_) => 0,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! One region of a program's memory.
+
+use alloc::collections::BTreeMap;
+
+use exo_abi::Rights;
+
+/// What is behind a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The frame window shows it.
+    Window,
+    /// Pages come when they are touched.
+    Lazy,
+    /// Pages of the program's file.
+    Image,
+}
+
+/// A run of addresses with one meaning.
+#[derive(Debug)]
+pub struct Region {
+    /// End, exclusive.
+    pub end: u64,
+    /// What the program may do there.
+    pub rights: Rights,
+    /// What is behind it.
+    pub kind: Kind,
+    /// Frame numbers of the pages that are mapped, by address. Window regions need none.
+    pub pages: BTreeMap<u64, u64>,
+}
+
+impl Region {
+    /// A region in which nothing is mapped.
+    pub fn new(end: u64, rights: Rights, kind: Kind) -> Self {
+        Self {
+            end,
+            rights,
+            kind,
+            pages: BTreeMap::new(),
+        }
+    }
+
+    /// Cuts the region at `address`; what is above it, if anything.
+    pub fn split_off(&mut self, address: u64) -> Option<Self> {
+        if address >= self.end {
+            return None;
+        }
+        let upper = Self {
+            pages: self.pages.split_off(&address),
+            ..Self::new(self.end, self.rights, self.kind)
+        };
+        self.end = address;
+        Some(upper)
+    }
+}

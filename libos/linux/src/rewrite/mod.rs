@@ -1,0 +1,140 @@
+//! Rewriting of `syscall` instructions into jumps to the personality.
+//!
+//! A jump of five bytes takes the place of the instructions just before a `syscall`, which then stays where it is: code that branches
+//! to it from elsewhere still traps, and is served all the same. Where they are too short, it takes the place of the `syscall` and
+//! those behind it. What it has overwritten is executed in a [`trampoline`], which enters the personality as `syscall` would. No byte
+//! of the program's stack is written on the way.
+
+mod site;
+mod trampoline;
+
+use alloc::collections::BTreeSet;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use exo_abi::Rights;
+use exo_abi::address::PAGE_SIZE;
+use exo_rt::{program_memory, window};
+
+use crate::errno::{Errno, Result};
+use crate::memory::Memory;
+use crate::memory::region::Kind;
+use crate::statistics::Statistics;
+use site::Site;
+use trampoline::Trampolines;
+
+/// Bytes of a near jump.
+const JUMP_BYTES: usize = 5;
+/// How far around a site that is found late branches into it are looked for.
+const NEIGHBOURHOOD: u64 = 64 << 10;
+
+/// Code of the program: addresses, and where the same bytes can be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Code {
+    /// First address.
+    pub start: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Where its first byte can be written.
+    pub alias: u64,
+}
+
+impl Code {
+    fn contains(&self, address: u64) -> bool {
+        address
+            .checked_sub(self.start)
+            .is_some_and(|offset| offset < self.bytes)
+    }
+
+    /// The part of it around an address.
+    fn around(&self, address: u64) -> Self {
+        let offset = address - self.start;
+        let first = offset.saturating_sub(NEIGHBOURHOOD);
+        Self {
+            start: self.start + first,
+            bytes: (offset + NEIGHBOURHOOD).min(self.bytes) - first,
+            alias: self.alias + first,
+        }
+    }
+
+    fn read(&self) -> Result<Vec<u8>> {
+        let mut text = vec![0; self.bytes as usize];
+        program_memory::read(self.alias, &mut text)?;
+        Ok(text)
+    }
+}
+
+/// The rewriter of one program.
+pub struct Rewriter {
+    trampolines: Trampolines,
+    /// Code that was looked through.
+    codes: Vec<Code>,
+    /// Addresses of `syscall` instructions that stay as they are.
+    left: BTreeSet<u64>,
+}
+
+impl Rewriter {
+    /// Makes room for trampolines just below `below`, within reach of the program's code.
+    pub fn new(memory: &mut Memory, below: u64) -> Result<Self> {
+        const PAGES: u64 = trampoline::PAGES;
+        let start = below.checked_sub(PAGES * PAGE_SIZE).ok_or(Errno::ENOMEM)?;
+        let first = memory.frames.allocate(PAGES).ok_or(Errno::ENOMEM)?;
+        memory.map_frames(start, first, PAGES, Rights::READ_EXECUTE, Kind::Lazy)?;
+        Ok(Self {
+            trampolines: Trampolines::new(start, window::address_of(first))?,
+            codes: Vec::new(),
+            left: BTreeSet::new(),
+        })
+    }
+
+    /// Rewrites what can be found in new code.
+    pub fn add_code(&mut self, code: Code, statistics: &mut Statistics) -> Result<()> {
+        for (address, found) in site::find_all(&code.read()?, code.start) {
+            match found {
+                Ok(site) if self.rewrite(code, &site).is_ok() => statistics.rewritten += 1,
+                Ok(_) | Err(_) => {
+                    self.left.insert(address);
+                    statistics.left += 1;
+                }
+            }
+        }
+        self.codes.push(code);
+        Ok(())
+    }
+
+    /// Rewrites the `syscall` at `address`, which has trapped: that it is one is certain now.
+    pub fn add_trapped(&mut self, address: u64, statistics: &mut Statistics) {
+        let Some(code) = self.codes.iter().find(|code| code.contains(address)) else {
+            return;
+        };
+        if self.left.contains(&address) {
+            return;
+        }
+        let code = code.around(address);
+        let site = code.read().ok().and_then(|text| {
+            let all = site::find_all(&text, code.start);
+            let (_, found) = all.into_iter().find(|&(found, _)| found == address)?;
+            found.ok()
+        });
+        match site {
+            Some(site) if self.rewrite(code, &site).is_ok() => statistics.found_late += 1,
+            _ => {
+                self.left.insert(address);
+                statistics.left += 1;
+            }
+        }
+    }
+
+    /// Rewrites a site: first the trampoline, then the jump to it.
+    fn rewrite(&mut self, code: Code, site: &Site) -> Result<()> {
+        let trampoline = self.trampolines.add(site)?;
+        let distance = trampoline.wrapping_sub(site.start + JUMP_BYTES as u64);
+        let distance = i32::try_from(distance.cast_signed()).map_err(|_| Errno::ERANGE)?;
+        const BREAKPOINT: u8 = 0xcc;
+        let mut jump = vec![0xe9];
+        jump.extend(distance.to_le_bytes());
+        jump.resize(site.bytes(), BREAKPOINT);
+        program_memory::write(code.alias + (site.start - code.start), &jump)?;
+        Ok(())
+    }
+}

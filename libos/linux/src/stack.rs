@@ -1,0 +1,105 @@
+//! The first contents of a program's stack: arguments, variables, auxiliary vector (System V ABI for x86-64, section 3.4.1).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use exo_abi::Rights;
+use exo_abi::address::PAGE_SIZE;
+use exo_rt::processor;
+use linux_raw_sys::auxvec::{
+    AT_BASE, AT_CLKTCK, AT_EGID, AT_ENTRY, AT_EUID, AT_EXECFN, AT_FLAGS, AT_GID, AT_HWCAP, AT_NULL,
+    AT_PAGESZ, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PLATFORM, AT_RANDOM, AT_SECURE, AT_UID,
+};
+
+use crate::calls::program;
+use crate::errno::Result;
+use crate::loader::Loaded;
+use crate::process::Process;
+
+/// Bytes of a stack.
+pub const STACK_BYTES: u64 = 8 << 20;
+/// Size of a program header.
+const HEADER_BYTES: u64 = 56;
+/// Ticks of a second, as `times` counts.
+const CLOCK_TICKS: u64 = 100;
+
+/// Collects what goes to the top of a stack, downwards.
+struct Builder<'p> {
+    process: &'p mut Process,
+    top: u64,
+}
+
+impl Builder<'_> {
+    fn push(&mut self, bytes: &[u8]) -> Result {
+        self.top -= bytes.len() as u64;
+        program::write(self.process, self.top, bytes)?;
+        Ok(self.top)
+    }
+
+    fn push_string(&mut self, text: &str) -> Result {
+        self.push(&[0])?;
+        self.push(text.as_bytes())
+    }
+}
+
+/// Makes a stack for a program that starts, with the arguments and variables of its options; its stack pointer.
+pub fn build(process: &mut Process, loaded: &Loaded) -> Result {
+    // Not from the frame window: what runs over the end of a stack has to fault.
+    let start = process.memory.map_lazy(STACK_BYTES, Rights::READ_WRITE)?;
+    let arguments = process.options.arguments.clone();
+    let variables = process.options.variables.clone();
+    let mut stack = Builder {
+        process,
+        top: start + STACK_BYTES - PAGE_SIZE / 2,
+    };
+    let name = stack.push_string(arguments.first().map_or("", String::as_str))?;
+    let platform = stack.push_string("x86_64")?;
+    let random = stack.push(
+        &[processor::random(), processor::random()]
+            .map(u64::to_le_bytes)
+            .concat(),
+    )?;
+    let mut push_all = |words: &[String]| {
+        words
+            .iter()
+            .map(|word| stack.push_string(word))
+            .collect::<Result<Vec<_>>>()
+    };
+    let variables = push_all(&variables)?;
+    let arguments = push_all(&arguments)?;
+
+    let auxiliary = [
+        (AT_PHDR, loaded.headers_address),
+        (AT_PHENT, HEADER_BYTES),
+        (AT_PHNUM, loaded.header_count),
+        (AT_PAGESZ, PAGE_SIZE),
+        (AT_BASE, 0),
+        (AT_FLAGS, 0),
+        (AT_ENTRY, loaded.entry),
+        (AT_UID, 0),
+        (AT_EUID, 0),
+        (AT_GID, 0),
+        (AT_EGID, 0),
+        (AT_SECURE, 0),
+        (AT_HWCAP, 0),
+        (AT_CLKTCK, CLOCK_TICKS),
+        (AT_RANDOM, random),
+        (AT_PLATFORM, platform),
+        (AT_EXECFN, name),
+        (AT_NULL, 0),
+    ];
+    let mut words = Vec::new();
+    words.push(arguments.len() as u64);
+    words.extend(arguments);
+    words.push(0);
+    words.extend(variables);
+    words.push(0);
+    for (kind, value) in auxiliary {
+        words.extend([u64::from(kind), value]);
+    }
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    stack.top = (stack.top - bytes.len() as u64) & !15;
+    let pointer = stack.top;
+    program::write(stack.process, pointer, &bytes)?;
+    Ok(pointer)
+}

@@ -1,0 +1,60 @@
+//! Memory of a program that a personality runs in its own environment: read and written by addresses that the program gave.
+//!
+//! An address that leads nowhere is an error and not a fault. Like `/proc/self/mem` under Linux, this reaches past what Rust knows:
+//! a personality must not let its program name the personality's own memory.
+#![allow(unsafe_code)]
+
+use core::arch::asm;
+
+use crate::fault::{FaultRecord, catch_fault};
+
+/// Copies bytes from one address of the program to another.
+pub fn copy(from: u64, to: u64, bytes: u64) -> Result<(), FaultRecord> {
+    catch_fault(|| {
+        // SAFETY: 1. what is read and written was named by the caller, who answers for it; 2. where it faults, `catch_fault`
+        // takes over, and nothing is borrowed meanwhile.
+        unsafe {
+            asm!("rep movsb", inout("rsi") from => _, inout("rdi") to => _, inout("rcx") bytes => _,
+                options(nostack, preserves_flags));
+        }
+    })
+}
+
+/// Reads bytes at `address` of the program.
+pub fn read(address: u64, into: &mut [u8]) -> Result<(), FaultRecord> {
+    copy(address, into.as_mut_ptr() as u64, into.len() as u64)
+}
+
+/// Writes bytes to `address` of the program.
+pub fn write(address: u64, bytes: &[u8]) -> Result<(), FaultRecord> {
+    copy(bytes.as_ptr() as u64, address, bytes.len() as u64)
+}
+
+/// Writes zeros.
+pub fn zero(address: u64, bytes: u64) -> Result<(), FaultRecord> {
+    catch_fault(|| {
+        // SAFETY: as in `copy`.
+        unsafe {
+            asm!("rep stosb", in("al") 0u8, inout("rdi") address => _, inout("rcx") bytes => _,
+                options(nostack, preserves_flags));
+        }
+    })
+}
+
+/// Sets the base of FS, which holds a program's thread-local storage.
+pub fn set_thread_base(address: u64) -> Result<(), FaultRecord> {
+    catch_fault(|| {
+        // SAFETY: the runtime uses no FS; where the instruction or the address is refused, `catch_fault` takes over.
+        unsafe { asm!("wrfsbase {}", in(reg) address, options(nostack, preserves_flags)) };
+    })
+}
+
+/// The base of FS.
+pub fn thread_base() -> Result<u64, FaultRecord> {
+    catch_fault(|| {
+        let base;
+        // SAFETY: reads a base; as above.
+        unsafe { asm!("rdfsbase {}", out(reg) base, options(nomem, nostack, preserves_flags)) };
+        base
+    })
+}

@@ -1,0 +1,186 @@
+//! System calls of a program that a personality runs in its own environment: one way in, however the call came.
+//!
+//! The convention is that of the `syscall` instruction: rcx is where the program goes on, the stack is the program's and is not
+//! written, its red zone included. A rewritten call site jumps to [`entry`] with rcx set; an instruction that trapped is sent there
+//! by [`redirect`]. The handler runs on a stack of its own. What it does not change, the program finds as it was, but for rcx
+//! and r11, which every system call loses.
+#![allow(unsafe_code)]
+
+use core::arch::{global_asm, naked_asm};
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use exo_abi::upcall::{VECTOR_SYSCALL, Vector};
+
+use crate::processor::MXCSR_DEFAULT;
+use crate::upcall::Fault;
+
+/// Handles a system call: number in `rax`, arguments in `rdi rsi rdx r10 r8 r9`, result to `rax`.
+pub type Handler = fn(&mut Fault);
+
+static HANDLER: AtomicUsize = AtomicUsize::new(0);
+
+/// Makes `handler` get the system calls.
+pub fn set_handler(handler: Handler) {
+    HANDLER.store(handler as usize, Ordering::Relaxed);
+}
+
+/// Address to which a rewritten call site jumps.
+pub fn entry() -> u64 {
+    (&raw const exo_system_call_entry) as u64
+}
+
+/// Whether an exception is a `syscall` instruction of the program: reflected by the kernel, or, where `syscall` does not reach ring
+/// 0, the page fault at the kernel's entry.
+pub fn is_system_call(fault: &Fault) -> bool {
+    const FETCH: u64 = 0x15;
+    fault.vector == VECTOR_SYSCALL
+        || fault.vector == Vector::PageFault as u64
+            && fault.error_code == FETCH
+            && fault.address == fault.rip
+            && fault.rip >= exo_abi::address::KERNEL_BASE
+}
+
+/// Sends a `syscall` instruction that trapped to the entry; the handler of exceptions then resumes.
+pub fn redirect(fault: &mut Fault) {
+    // `syscall` itself has put the address behind it into rcx.
+    fault.rip = entry();
+    fault.rflags = FLAGS;
+}
+
+/// Interrupts on, all else clear.
+const FLAGS: u64 = 0x202;
+/// Bytes of the stack on which the handler runs.
+const STACK_SIZE: usize = 256 << 10;
+
+/// Lets the program run from `instruction` on, with its stack at `stack` and everything else clear. The caller's stack is given up.
+pub fn start_program(instruction: u64, stack: u64) -> ! {
+    // SAFETY: the program runs on a stack of its own, and comes back by the handler only.
+    unsafe { enter_program(instruction, stack) }
+}
+
+/// # Safety
+/// What the caller's stack holds is given up.
+#[unsafe(naked)]
+unsafe extern "C" fn enter_program(instruction: u64, stack: u64) -> ! {
+    naked_asm!(
+        "mov rsp, rsi",
+        "mov rcx, rdi",
+        "push {mxcsr}",
+        "ldmxcsr dword ptr [rsp]",
+        "pop rax",
+        "fninit",
+        ".irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+        "pxor xmm\\number, xmm\\number",
+        ".endr",
+        "xor eax, eax",
+        "xor ebx, ebx",
+        "xor edx, edx",
+        "xor esi, esi",
+        "xor edi, edi",
+        "xor ebp, ebp",
+        "xor r8d, r8d",
+        "xor r9d, r9d",
+        "xor r10d, r10d",
+        "xor r11d, r11d",
+        "xor r12d, r12d",
+        "xor r13d, r13d",
+        "xor r14d, r14d",
+        "xor r15d, r15d",
+        "jmp rcx",
+        mxcsr = const MXCSR_DEFAULT,
+    )
+}
+
+unsafe extern "C" {
+    /// The entry; code, never read.
+    static exo_system_call_entry: u8;
+}
+
+extern "C" fn handle(call: &mut Fault) {
+    let handler = HANDLER.load(Ordering::Relaxed);
+    assert!(handler != 0, "a system call, and nobody handles them");
+    // SAFETY: `set_handler` alone writes it, from a `Handler`.
+    let handler: Handler = unsafe { core::mem::transmute::<usize, Handler>(handler) };
+    handler(call);
+}
+
+/// Where the SSE registers lie in what `fxsave64` writes (Intel SDM volume 1, table 10-2). x87 and MXCSR stay the program's.
+const VECTORS: usize = offset_of!(Fault, floating_point) + 160;
+
+// Entered with rcx = where the program goes on, rsp = the program's stack, r11 lost, all else the program's.
+// Only baseline code runs until the way back, so that the upper halves of vector registers stay as they are.
+global_asm!(
+    ".pushsection .text.exo_system_call, \"ax\", @progbits",
+    ".balign 16",
+    "exo_system_call_entry:",
+    "mov r11, rsp",
+    "lea rsp, [rip + exo_system_call_stack + {stack_size} - {size}]",
+    "mov [rsp + {rsp}], r11",
+    "mov [rsp + {rip}], rcx",
+    "mov [rsp + {rax}], rax",
+    "mov [rsp + {rbx}], rbx",
+    "mov [rsp + {rcx}], rcx",
+    "mov [rsp + {rdx}], rdx",
+    "mov [rsp + {rsi}], rsi",
+    "mov [rsp + {rdi}], rdi",
+    "mov [rsp + {rbp}], rbp",
+    "mov [rsp + {r8}], r8",
+    "mov [rsp + {r9}], r9",
+    "mov [rsp + {r10}], r10",
+    "mov [rsp + {r11}], r11",
+    "mov [rsp + {r12}], r12",
+    "mov [rsp + {r13}], r13",
+    "mov [rsp + {r14}], r14",
+    "mov [rsp + {r15}], r15",
+    ".irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+    "movaps [rsp + {vectors} + 16 * \\number], xmm\\number",
+    ".endr",
+    "mov rdi, rsp",
+    "call {handle}",
+    ".irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+    "movaps xmm\\number, [rsp + {vectors} + 16 * \\number]",
+    ".endr",
+    "mov rax, [rsp + {rax}]",
+    "mov rbx, [rsp + {rbx}]",
+    "mov rcx, [rsp + {rip}]",
+    "mov rdx, [rsp + {rdx}]",
+    "mov rsi, [rsp + {rsi}]",
+    "mov rdi, [rsp + {rdi}]",
+    "mov rbp, [rsp + {rbp}]",
+    "mov r8, [rsp + {r8}]",
+    "mov r9, [rsp + {r9}]",
+    "mov r10, [rsp + {r10}]",
+    "mov r12, [rsp + {r12}]",
+    "mov r13, [rsp + {r13}]",
+    "mov r14, [rsp + {r14}]",
+    "mov r15, [rsp + {r15}]",
+    "mov rsp, [rsp + {rsp}]",
+    "jmp rcx",
+    ".popsection",
+    ".pushsection .bss.exo_system_call, \"aw\", @nobits",
+    ".balign 64",
+    "exo_system_call_stack: .zero {stack_size}",
+    ".popsection",
+    stack_size = const STACK_SIZE,
+    size = const size_of::<Fault>().next_multiple_of(64),
+    vectors = const VECTORS,
+    handle = sym handle,
+    rax = const offset_of!(Fault, rax),
+    rbx = const offset_of!(Fault, rbx),
+    rcx = const offset_of!(Fault, rcx),
+    rdx = const offset_of!(Fault, rdx),
+    rsi = const offset_of!(Fault, rsi),
+    rdi = const offset_of!(Fault, rdi),
+    rbp = const offset_of!(Fault, rbp),
+    r8 = const offset_of!(Fault, r8),
+    r9 = const offset_of!(Fault, r9),
+    r10 = const offset_of!(Fault, r10),
+    r11 = const offset_of!(Fault, r11),
+    r12 = const offset_of!(Fault, r12),
+    r13 = const offset_of!(Fault, r13),
+    r14 = const offset_of!(Fault, r14),
+    r15 = const offset_of!(Fault, r15),
+    rip = const offset_of!(Fault, rip),
+    rsp = const offset_of!(Fault, rsp),
+);

@@ -1,0 +1,174 @@
+//! Unmodified static Linux programs in the Linux personality: what they print and how they end is what the host's Linux makes of them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use exo_tests::{Machine, home, require_kvm};
+
+/// How system calls are reached.
+const MODES: [&str; 2] = ["call", "trap"];
+
+/// Builds one of `tests/linux`.
+fn build(folder: &Path, name: &str) -> PathBuf {
+    let source = home::home().join(format!("tests/linux/{name}.c"));
+    let program = folder.join(name);
+    let done = Command::new("cc")
+        .args(["-O2", "-static", "-w", "-o"])
+        .args([&program, &source])
+        .arg("-lm")
+        .status()
+        .expect("cc is there");
+    assert!(done.success(), "{} does not build", source.display());
+    program
+}
+
+/// Where busybox is.
+fn busybox() -> PathBuf {
+    let path = std::env::var_os("PATH").expect("there is a PATH");
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("busybox"))
+        .find(|file| file.exists())
+        .expect("busybox is there; scripts/setup installs it")
+}
+
+/// Runs a program on the host and here in each mode, and compares what it prints and its status.
+fn compare(program: &Path, arguments: &[&str]) {
+    let host = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .output()
+        .expect("the program runs on the host");
+    for mode in MODES {
+        let mut machine = Machine::new(program).option("--mode").option(mode);
+        for argument in arguments {
+            machine = machine.argument(*argument);
+        }
+        let outcome = machine.run();
+        assert_eq!(
+            (outcome.stdout(), outcome.stderr(), outcome.status()),
+            (
+                String::from_utf8_lossy(&host.stdout).as_ref(),
+                String::from_utf8_lossy(&host.stderr).as_ref(),
+                host.status.code().unwrap_or(-1)
+            ),
+            "mode {mode}\n{}",
+            outcome.describe()
+        );
+    }
+}
+
+#[test]
+fn busybox_does_what_it_does_on_the_host() {
+    require_kvm!();
+    for words in [
+        &["echo", "some", "words"][..],
+        &["seq", "1", "3", "400"],
+        &["printf", "%05d %s\\n", "42", "x"],
+        &["expr", "6", "*", "7"],
+        &["factor", "1234567890123"],
+        &["sha256sum", "/dev/null"],
+        &[
+            "awk",
+            "BEGIN { for (i = 0; i < 20; i++) s += sin(i); printf \"%.12f\\n\", s }",
+        ],
+        &[
+            "sh",
+            "-c",
+            "i=0; while [ $i -lt 500 ]; do i=$((i+1)); done; echo $i; exit 3",
+        ],
+        &["false"],
+        &["ls", "/nowhere"],
+    ] {
+        compare(&busybox(), words);
+    }
+}
+
+#[test]
+fn a_c_program_works_with_files_and_memory_as_on_the_host() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    compare(&build(folder.path(), "files"), &["one", "two"]);
+}
+
+#[test]
+fn a_system_call_keeps_registers_and_red_zone() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "registers");
+    compare(&program, &[]);
+}
+
+/// The numbers of the line that `--stats` prints: calls, traps, rewritten, found late, left.
+fn statistics(text: &str) -> [u64; 5] {
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("linux: ") && line.contains("sites"));
+    let line = line.unwrap_or_else(|| panic!("no statistics in {text}"));
+    let numbers: Vec<u64> = line
+        .split(|letter: char| !letter.is_ascii_digit())
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    numbers.try_into().expect("five numbers")
+}
+
+#[test]
+fn calls_of_rewritten_sites_take_no_trap() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "files");
+    let run = |mode: &str| {
+        let machine = Machine::new(&program)
+            .option("--stats")
+            .option("--mode")
+            .option(mode);
+        statistics(machine.run().expect_status(42).stderr())
+    };
+    let [calls, traps, rewritten, late, _] = run("trap");
+    assert_eq!((traps, rewritten, late), (calls, 0, 0));
+    let [calls, traps, rewritten, ..] = run("call");
+    assert!(
+        rewritten > 50 && traps * 100 <= calls,
+        "{traps} traps of {calls} calls, {rewritten} sites"
+    );
+}
+
+#[test]
+fn a_null_pointer_ends_the_program_as_a_shell_reports_it() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let source = folder.path().join("null.c");
+    std::fs::write(&source, "int main(void) { return *(volatile int *)0; }")
+        .expect("it can be written");
+    let program = folder.path().join("null");
+    let done = Command::new("cc")
+        .args(["-O1", "-static", "-o"])
+        .args([&program, &source])
+        .status();
+    assert!(done.expect("cc is there").success());
+    for mode in MODES {
+        let outcome = Machine::new(&program)
+            .option("--mode")
+            .option(mode)
+            .run()
+            .expect_status(139);
+        assert!(
+            outcome.stderr().contains("signal 11"),
+            "{}",
+            outcome.describe()
+        );
+    }
+}
+
+#[test]
+fn a_dynamic_program_is_refused_with_a_reason() {
+    require_kvm!();
+    let program = std::env::current_exe().expect("this test is a program");
+    let outcome = Machine::new(program).run().expect_status(126);
+    assert!(
+        outcome
+            .stderr()
+            .contains("dynamically linked; link it with -static"),
+        "{}",
+        outcome.describe()
+    );
+}

@@ -1,0 +1,50 @@
+//! Options of `exo run` for a Linux program, and how they reach the libOS that runs it.
+
+use clap::{Args, ValueEnum};
+
+/// How calls of a Linux program reach the libOS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// System call instructions become procedure calls
+    #[default]
+    Call,
+    /// The binary stays as it is; each system call traps and the kernel reflects it
+    Trap,
+}
+
+/// Options that only a Linux program has.
+#[derive(Debug, Default, Args)]
+pub struct LinuxOptions {
+    /// How calls of a Linux program reach the libOS
+    #[arg(long, value_enum, default_value_t)]
+    pub mode: Mode,
+    /// Variable of a Linux program's environment; may be given several times
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    pub variables: Vec<String>,
+    /// Print the calls of a Linux program to standard error, as strace does
+    #[arg(long)]
+    pub strace: bool,
+}
+
+impl LinuxOptions {
+    /// Whether any was given: then the image must be a Linux program.
+    pub fn are_given(&self) -> bool {
+        self.mode != Mode::Call || !self.variables.is_empty() || self.strace
+    }
+
+    /// The arguments of the libOS: options, then the program's own name and arguments.
+    pub fn arguments(&self, program: &str, arguments: &[String], statistics: bool) -> Vec<String> {
+        let mode = match self.mode {
+            Mode::Call => "--mode=call",
+            Mode::Trap => "--mode=trap",
+        };
+        let mut all = vec![mode.to_owned()];
+        let variables = self.variables.iter();
+        all.extend(variables.map(|variable| format!("--env={variable}")));
+        all.extend(self.strace.then(|| "--strace".to_owned()));
+        all.extend(statistics.then(|| "--stats".to_owned()));
+        all.extend(["--".to_owned(), program.to_owned()]);
+        all.extend_from_slice(arguments);
+        all
+    }
+}
