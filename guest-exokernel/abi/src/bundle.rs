@@ -16,6 +16,8 @@ pub const SEGMENTS_MAX: usize = 8;
 pub const ENVIRONMENT_FUNCTIONS_MAX: usize = 16;
 /// Most runs of ports that one environment may be given, that of the console included.
 pub const ENVIRONMENT_PORTS_MAX: usize = 4;
+/// Most extents that one environment may be given.
+pub const ENVIRONMENT_EXTENTS_MAX: usize = 4;
 /// Most vCPUs of a machine.
 pub const VCPUS_MAX: usize = 32;
 
@@ -90,6 +92,22 @@ pub struct Segment {
 
 const _: () = assert!(size_of::<Segment>() == 24);
 
+/// A part of a disk that an environment is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct ExtentGrant {
+    /// Number of the disk.
+    pub disk: u32,
+    /// 1: it may be written.
+    pub writable: u32,
+    /// First sector.
+    pub first: u64,
+    /// Sectors; 0: the extent is not there.
+    pub sectors: u64,
+}
+
+const _: () = assert!(size_of::<ExtentGrant>() == 24);
+
 /// What the manifest gives one environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -124,8 +142,10 @@ pub struct EnvironmentRecord {
     pub function_count: u32,
     /// Ports that it may use.
     pub ports: [PortRange; ENVIRONMENT_PORTS_MAX],
+    /// Parts of disks.
+    pub extents: [ExtentGrant; ENVIRONMENT_EXTENTS_MAX],
     /// Functions, as indexes into the function records.
     pub functions: [u32; ENVIRONMENT_FUNCTIONS_MAX],
 }
 
-const _: () = assert!(size_of::<EnvironmentRecord>() == 360);
+const _: () = assert!(size_of::<EnvironmentRecord>() == 456);

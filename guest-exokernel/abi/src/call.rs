@@ -34,7 +34,7 @@ abi_enum! {
         /// `(capability, first, count, rights)` -> DMA capability: lets the caller's bound functions reach these frames, at
         /// IOVA = physical address. Freeing the DMA capability ends that, and returns when no request is in flight to them.
         DmaMap = CALL_BASE + 10 => "dma_map",
-        /// `(capability)`: attaches the function to the caller's DMA domain and lets it master the bus.
+        /// `(capability)`: attaches the function, or the queue, to the caller's DMA domain and lets it master the bus.
         FunctionBind = CALL_BASE + 11 => "function_bind",
         /// `(capability, index)` -> event index: routes MSI-X vector `index` of a bound function to the caller's event counters.
         VectorBind = CALL_BASE + 12 => "vector_bind",
@@ -46,6 +46,8 @@ abi_enum! {
         CapabilityAccept = CALL_BASE + 15 => "capability_accept",
         /// `(capability)` -> 1 while more is left, else 0: takes back what was derived from it, whoever holds it.
         CapabilityRevoke = CALL_BASE + 16 => "capability_revoke",
+        /// `(extent capability, function capability)`: the function shows this extent of its disk, from sector 0 on.
+        ExtentBind = CALL_BASE + 17 => "extent_bind",
     }
 }
 

@@ -32,6 +32,8 @@ pub const MSIX_PENDING: u64 = 0x1000;
 pub const MSIX_BAR_SIZE: u64 = 0x2000;
 /// MSI-X vectors of a function: one for configuration changes, one per queue.
 pub const VECTORS_MAX: u32 = QUEUES_MAX + 1;
+/// Routes in a [`FunctionEntry`]; those from [`VECTORS_MAX`] on are never there.
+pub const ROUTES_MAX: usize = 12;
 /// Offset of the PCI command register.
 pub const PCI_COMMAND: u64 = 0x04;
 /// Command bits: answer to memory accesses.
@@ -143,9 +145,13 @@ pub struct FunctionRecord {
     pub queues: u32,
     /// Number of MSI-X vectors.
     pub vectors: u32,
+    /// Number, plus one, of the disk of which a block function shows a part; 0: it shows none.
+    pub disk: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
-const _: () = assert!(size_of::<FunctionRecord>() == 48);
+const _: () = assert!(size_of::<FunctionRecord>() == 56);
 
 /// One entry of the exported function table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -159,8 +165,12 @@ pub struct FunctionEntry {
     pub bound: u16,
     /// Zero.
     pub reserved: u32,
-    /// Bit v: vector v is routed.
-    pub vectors: u64,
+    /// Where each vector is routed: `vCPU << 8 | slot + 1`; 0: nowhere.
+    pub routes: [u16; ROUTES_MAX],
+    /// Bit q: queue q is bound by itself.
+    pub queues: u32,
+    /// Slot, plus one, of the extent capability that says which part of its disk the function shows; 0: the manifest does.
+    pub extent: u32,
 }
 
-const _: () = assert!(size_of::<FunctionEntry>() == 64);
+const _: () = assert!(size_of::<FunctionEntry>() == 96);

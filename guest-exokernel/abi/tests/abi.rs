@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use exo_abi::bundle::{BundleHeader, EnvironmentRecord, Features, Segment};
+use exo_abi::bundle::{BundleHeader, EnvironmentRecord, ExtentGrant, Features, Segment};
 use exo_abi::capability::CapabilityEntry;
 use exo_abi::control::{Command, CommandStatus, ControlBlock};
 use exo_abi::environment::{
@@ -97,7 +97,9 @@ fn describe() -> String {
             FRAME_WINDOW_SIZE, LOWER_HALF_END, PAGE_TABLES, ENVIRONMENT_PAGE, CALL_PAGE, INTERFACE_PAGE, EXPORTED_TABLES, KERNEL_BASE,
             KERNEL_DEVICES, DEVICE_HOLE, DEVICE_HOLE_END,
         },
-        bundle::{BUNDLE_MAGIC, SEGMENTS_MAX, ENVIRONMENT_FUNCTIONS_MAX, ENVIRONMENT_PORTS_MAX, VCPUS_MAX},
+        bundle::{BUNDLE_MAGIC, SEGMENTS_MAX, ENVIRONMENT_FUNCTIONS_MAX, ENVIRONMENT_PORTS_MAX, ENVIRONMENT_EXTENTS_MAX,
+            VCPUS_MAX,
+        },
         call::{CALL_BASE, CALL_COUNT, ANY_FRAME, ANY_ENVIRONMENT},
         capability::{DEPTH_MAX, REVOKE_BATCH},
         environment::{
@@ -107,7 +109,7 @@ fn describe() -> String {
         error::{DONE},
         function::{
             FUNCTIONS_MAX, QUEUES_MAX, COMMON_PAGE, ISR_PAGE, DEVICE_PAGE, SERVICE_PAGE, REGISTER_PAGES,
-            DOORBELL_STRIDE, MSIX_TABLE, MSIX_PENDING, MSIX_BAR_SIZE, VECTORS_MAX, PCI_COMMAND, PCI_COMMAND_MEMORY,
+            DOORBELL_STRIDE, MSIX_TABLE, MSIX_PENDING, MSIX_BAR_SIZE, VECTORS_MAX, ROUTES_MAX, PCI_COMMAND, PCI_COMMAND_MEMORY,
             PCI_COMMAND_BUS_MASTER, PCI_MSIX_CAPABILITY, PCI_MSIX_ENABLE, STOP_REASONS,
         },
         interface_page::{INTERFACE_MAGIC, GATE_CODE_OFFSET},
@@ -133,10 +135,11 @@ fn describe() -> String {
             capabilities,
         },
         PortRange { first, count },
+        ExtentGrant { disk, writable, first, sectors },
         Segment { address, first_page, pages, rights, reserved },
         EnvironmentRecord {
             name, entry, segments, first_page, pages, grant_blocks, vcpu, arguments, argument_count, frames_quota,
-            tables_quota, capabilities_quota, dma_mappings_quota, function_count, ports, functions,
+            tables_quota, capabilities_quota, dma_mappings_quota, function_count, ports, extents, functions,
         },
         CapabilityEntry {
             first, count, generation, next, holder, kind, rights, previous, resource, parent, first_child, next_sibling,
@@ -159,9 +162,9 @@ fn describe() -> String {
         BlockEntry { owner, state, reserved, used, reserved2, mappings, reserved3 },
         FrameEntry { owner, reserved, mappings },
         FunctionRecord {
-            address, device_type, registers, doorbells, msix, configuration, queues, vectors,
+            address, device_type, registers, doorbells, msix, configuration, queues, vectors, disk, reserved,
         },
-        FunctionEntry { record, owner, bound, reserved, vectors },
+        FunctionEntry { record, owner, bound, reserved, routes, queues, extent },
         InterfacePage {
             magic, abi_version, gate, gate_entry, tsc_khz, features, vcpus, frames, environments, environment_count,
             capabilities, capability_count, functions, function_count, blocks, block_count, frame_table, summary,

@@ -3,39 +3,24 @@
 use exo_abi::bundle::Features;
 use exo_abi::capability::CapabilityEntry;
 use exo_abi::control::Command;
-use exo_abi::function::{PCI_COMMAND, PCI_MSIX_CAPABILITY};
 use exo_abi::port::ExitCode;
 use exo_abi::{Capability, EnvironmentId, Kind};
 
-use crate::control_device;
-use crate::hw::{console, devices, memory};
+use crate::hw::{console, memory};
 use crate::kernel::Kernel;
 use crate::mappings::{unmap_capability, unmap_window};
-use crate::ports;
+use crate::{bindings, control_device, ports};
 
 /// Takes back everything of an environment whose end is recorded. Cost: linear in what it held.
 pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
     if kernel.ledger.tables().summary.environments_alive == 0 {
         console::end_machine(ExitCode::Orderly);
     }
-    // An environment's vectors are routed to the vCPU that runs it.
-    let vcpu = kernel.ledger.environment(id).map(|entry| entry.vcpu);
-    if let Ok(vcpu) = vcpu
-        && let Some(vcpu) = kernel.vcpus.get_mut(vcpu as usize)
-    {
-        for route in vcpu.routes.iter_mut().take(vcpu.routes_used) {
-            if route.environment == id {
-                route.environment = EnvironmentId::NOBODY;
-            }
-        }
-    }
-    // Functions first: when they are reset nothing is in flight, and no frame is given back under a device's hands.
+    // Functions and queues first: when they have ended nothing is in flight, and no frame is given back under a device's hands.
     let mut next = kernel.ledger.newest_capability(id);
     while let Some(capability) = next {
-        if let Ok(&entry) = kernel.ledger.capability(id, capability)
-            && entry.kind == Kind::Function as u8
-        {
-            unbind_function(kernel, capability, &entry);
+        if let Ok(&entry) = kernel.ledger.capability(id, capability) {
+            bindings::unbind(kernel, capability, &entry);
         }
         next = kernel.ledger.older_capability(id, capability);
     }
@@ -88,7 +73,9 @@ pub fn release(
             }
             scrub(kernel, entry.first, entry.count);
         }
-        Some(Kind::Function) => unbind_function(kernel, capability, entry),
+        Some(Kind::Function | Kind::Queue | Kind::Extent) => {
+            bindings::unbind(kernel, capability, entry);
+        }
         // Where the domain is gone with its last function, its mappings are gone too.
         Some(Kind::Dma) => {
             if let Some(iommu) = &mut kernel.iommu {
@@ -110,23 +97,4 @@ fn scrub(kernel: &Kernel, first: u64, count: u64) {
     if !scrubbed {
         memory::zero_frames(first, count);
     }
-}
-
-/// A function that was bound by this capability is reset, detached, and may start no DMA and no interrupt.
-fn unbind_function(kernel: &mut Kernel, capability: Capability, entry: &CapabilityEntry) {
-    let Ok(function) = kernel.ledger.function(entry.first as u32) else {
-        return;
-    };
-    if entry.bound == 0 {
-        return;
-    }
-    let record = function.record;
-    // The function exists, so the only refusals of the device cannot come.
-    let _ = control_device::run(Command::FunctionReset, [entry.first, 0, 0, 0]);
-    if let Some(iommu) = &mut kernel.iommu {
-        let _ = iommu.detach(entry.holder, record.address);
-    }
-    devices::write::<u16>(record.configuration + PCI_MSIX_CAPABILITY + 2, 0);
-    devices::write::<u16>(record.configuration + PCI_COMMAND, 0);
-    kernel.ledger.commit_unbind(capability);
 }

@@ -13,7 +13,6 @@ pub extern "C" fn handle_interrupt(vector: u64) {
             .vcpus
             .get(index)
             .and_then(|vcpu| vcpu.routes.get(vector as usize))
-            .copied()
         else {
             return;
         };

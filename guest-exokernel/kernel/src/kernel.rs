@@ -9,8 +9,9 @@ use crate::hw::memory::Once;
 use crate::hw::paging::{AddressSpace, TablePool};
 use crate::hw::shootdown;
 use crate::hw::switch::Context;
-use crate::hw::vcpu::{DEVICE_VECTORS, VCPUS_MAX};
+use crate::hw::vcpu::VCPUS_MAX;
 use crate::iommu::Iommu;
+use crate::routes::Routes;
 
 /// What the kernel keeps of an environment beside its record in the ledger.
 pub struct Environment {
@@ -18,19 +19,10 @@ pub struct Environment {
     pub space: AddressSpace,
     /// How to run it.
     pub context: Context,
-    /// Event counters in use.
-    pub events: usize,
+    /// Bit e: event counter e is in use.
+    pub events: u32,
     /// Who comes behind it in the queue of its vCPU.
     pub next_runnable: EnvironmentId,
-}
-
-/// Where a device interrupt goes.
-#[derive(Clone, Copy)]
-pub struct Route {
-    /// Whose it is; nobody's while free or given up.
-    pub environment: EnvironmentId,
-    /// Its event counter.
-    pub event: usize,
 }
 
 /// What the kernel keeps of a vCPU.
@@ -39,10 +31,8 @@ pub struct Vcpu {
     pub first_runnable: EnvironmentId,
     /// The end of that queue, while it has a first.
     pub last_runnable: EnvironmentId,
-    /// Routes of the device vectors, and how many were given out.
-    pub routes: [Route; DEVICE_VECTORS],
-    /// See `routes`.
-    pub routes_used: usize,
+    /// Where its device vectors lead.
+    pub routes: Routes,
 }
 
 /// Everything that changes.
@@ -82,11 +72,7 @@ pub static VCPUS: Once<[Vcpu; VCPUS_MAX]> = Once::new(
         Vcpu {
             first_runnable: EnvironmentId::NOBODY,
             last_runnable: EnvironmentId::NOBODY,
-            routes: [Route {
-                environment: EnvironmentId::NOBODY,
-                event: 0,
-            }; DEVICE_VECTORS],
-            routes_used: 0,
+            routes: Routes::NONE,
         }
     }; VCPUS_MAX],
 );

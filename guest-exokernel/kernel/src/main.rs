@@ -6,6 +6,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod bindings;
+#[cfg(target_os = "none")]
 mod boot;
 #[cfg(target_os = "none")]
 mod calls;
@@ -27,6 +29,8 @@ mod kernel;
 mod mappings;
 #[cfg(target_os = "none")]
 mod ports;
+#[cfg(target_os = "none")]
+mod routes;
 #[cfg(target_os = "none")]
 mod scheduler;
 

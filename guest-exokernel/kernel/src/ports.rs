@@ -9,8 +9,9 @@ use exo_abi::environment::ENVIRONMENTS_MAX;
 use exo_abi::port::PortRange;
 use exo_abi::{EnvironmentId, Kind, Rights};
 
+use crate::hw::shootdown;
 use crate::hw::vcpu::{
-    NO_PORT_BITMAP, PORT_BITMAP, PORT_WORDS, VCPUS_MAX, set_port_bitmap, write_port_bitmap,
+    NO_PORT_BITMAP, PORT_BITMAP, PORT_WORDS, VCPUS_MAX, index, set_port_bitmap, write_port_bitmap,
 };
 use crate::kernel::Kernel;
 
@@ -39,6 +40,11 @@ static SETS: [Slot; ENVIRONMENTS_MAX] = [const {
 /// By vCPU: the set in force, and that whose bitmap was written last.
 static LOADED: [(AtomicU64, AtomicU64); VCPUS_MAX] =
     [const { (AtomicU64::new(0), AtomicU64::new(0)) }; VCPUS_MAX];
+
+/// By vCPU: the set that is to be in force there, or [`UNCHANGED`].
+static WANTED: [AtomicU64; VCPUS_MAX] = [const { AtomicU64::new(UNCHANGED) }; VCPUS_MAX];
+/// No set has this name.
+const UNCHANGED: u64 = u64::MAX;
 
 impl PortSet {
     /// No ports.
@@ -93,7 +99,8 @@ impl PortSet {
     }
 
     fn named(index: usize, slot: &Slot) -> Self {
-        Self((index as u64 + 1) | (u64::from(slot.uses.load(Ordering::Relaxed)) << 32))
+        let uses = u64::from(slot.uses.load(Ordering::Relaxed));
+        Self(uses << 32 | (index as u64 + 1))
     }
 
     fn slot(self) -> Option<&'static Slot> {
@@ -129,7 +136,8 @@ impl PortSet {
     }
 }
 
-/// Finds out anew which ports an environment may use, after it got or lost some. Cost: linear in its capabilities.
+/// Finds out anew which ports an environment may use, after it got or lost some, and puts that in force. Cost: linear in its
+/// capabilities, and an interrupt of another vCPU where it runs there.
 pub fn update(kernel: &mut Kernel, id: EnvironmentId) {
     let ledger = &kernel.ledger;
     let mut next = ledger.newest_capability(id);
@@ -147,14 +155,39 @@ pub fn update(kernel: &mut Kernel, id: EnvironmentId) {
         first: entry.first as u16,
         count: entry.count as u16,
     }));
-    if let Ok(environment) = kernel.environment(id) {
-        core::mem::replace(&mut environment.context.ports, set).give_up();
+    let Ok(environment) = kernel.environment(id) else {
+        return;
+    };
+    core::mem::replace(&mut environment.context.ports, set).give_up();
+    put_in_force(kernel, id, set);
+}
+
+/// Puts the set in force at once where the environment runs. Nobody else has the old set's slot before that.
+fn put_in_force(kernel: &Kernel, id: EnvironmentId, set: PortSet) {
+    let Ok(vcpu) = kernel
+        .ledger
+        .environment(id)
+        .map(|entry| entry.vcpu as usize)
+    else {
+        return;
+    };
+    if kernel.ledger.running(vcpu) != id {
+        return;
+    }
+    if vcpu == index() {
+        set.load(vcpu);
+    } else if let Some(wanted) = WANTED.get(vcpu) {
+        wanted.store(set.0, Ordering::Relaxed);
+        shootdown::flush_elsewhere(vcpu);
     }
 }
 
-/// Puts the ports of an environment in force that runs on vCPU `index`, which is this one.
-pub fn load(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
-    if let Ok(environment) = kernel.environment(id) {
-        environment.context.ports.load(index);
+/// Puts the set in force that a neighbour wants on this vCPU, if one does.
+pub fn take_over(index: usize) {
+    if let Some(wanted) = WANTED.get(index) {
+        let set = wanted.swap(UNCHANGED, Ordering::Relaxed);
+        if set != UNCHANGED {
+            PortSet(set).load(index);
+        }
     }
 }

@@ -8,6 +8,7 @@ use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::Ledger;
 use crate::memory::Allocation;
+use crate::queues::Queue;
 
 /// What a capability lets its holder map, with rights that were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,22 @@ fn function_pages(function: &FunctionEntry) -> [(u64, u64); 2] {
     [
         (record.registers >> PAGE_SHIFT, REGISTER_PAGES),
         (record.doorbells >> PAGE_SHIFT, u64::from(record.queues)),
+    ]
+}
+
+/// Those of a queue that who has bound it may map: its registers, then its doorbell.
+fn queue_pages(queue: &Queue) -> [(u64, u64); 2] {
+    let number = u64::from(queue.number);
+    let page = |bar: u64, number| (bar >> PAGE_SHIFT).saturating_add(number);
+    [
+        (
+            page(
+                queue.record.registers,
+                REGISTER_PAGES.saturating_add(number),
+            ),
+            1,
+        ),
+        (page(queue.record.doorbells, number), 1),
     ]
 }
 
@@ -80,7 +97,7 @@ impl Ledger<'_> {
         let entry = self.capability(holder, capability)?;
         let device = match Kind::from_number(entry.kind) {
             Some(Kind::Frames | Kind::Blocks) => false,
-            Some(Kind::Function) => true,
+            Some(Kind::Function | Kind::Queue) => true,
             _ => return Err(Error::WrongKind),
         };
         // A mapping is readable in any case, and whoever may read may execute: see `Rights::EXECUTE`.
@@ -96,24 +113,22 @@ impl Ledger<'_> {
         Ok(Mappable { device, ranges })
     }
 
-    /// Device pages: of this function, bound, and never executable.
+    /// Device pages: of this function or queue, bound, and never executable.
     fn check_function_pages(
         &self,
         entry: &CapabilityEntry,
         rights: Rights,
     ) -> Result<[(u64, u64); 2], Error> {
-        let function = self
-            .tables
-            .functions
-            .get(entry.first as usize)
-            .ok_or(Error::OutOfRange)?;
         if entry.bound == 0 {
             return Err(Error::BadState);
         }
         if rights.contains(Rights::EXECUTE) {
             return Err(Error::NotPermitted);
         }
-        Ok(function_pages(function))
+        if entry.kind == Kind::Queue as u8 {
+            return Ok(queue_pages(&self.queue(entry)?));
+        }
+        self.function(entry.first as u32).map(function_pages)
     }
 
     /// Where the list of the mappings under the capability in `slot` begins; 0: there is none.
@@ -209,6 +224,10 @@ impl Ledger<'_> {
                 if root {
                     self.release_function(entry.first as u32, holder);
                 }
+            }
+            Some(Kind::Queue) => self.commit_unbind_queue(capability),
+            Some(Kind::Extent) if entry.bound != 0 => {
+                self.commit_unbind_extent(entry.bound);
             }
             Some(Kind::Dma) => self.remove_dma(holder),
             _ => {}

@@ -10,9 +10,11 @@ mod rules {
     mod derivation;
     mod dma;
     mod environments;
+    mod extents;
     mod freeing;
     mod functions;
     mod giving;
     mod mappings;
+    mod queues;
     mod revocation;
 }

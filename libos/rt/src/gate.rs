@@ -193,6 +193,11 @@ pub fn function_bind(capability: Capability) -> Result<(), Error> {
     call(Call::FunctionBind, [capability.0, 0, 0, 0]).map(drop)
 }
 
+/// [`Call::ExtentBind`].
+pub fn extent_bind(extent: Capability, function: Capability) -> Result<(), Error> {
+    call(Call::ExtentBind, [extent.0, function.0, 0, 0]).map(drop)
+}
+
 /// [`Call::VectorBind`]; returns the event index.
 pub fn vector_bind(capability: Capability, index: u32) -> Result<u64, Error> {
     call(Call::VectorBind, [capability.0, u64::from(index), 0, 0])

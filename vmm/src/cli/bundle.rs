@@ -29,6 +29,7 @@ pub fn write(options: &BundleOptions) -> Result<u8, Error> {
             // The functions are this VMM's: another one has others, and no control device. What is left runs anywhere.
             functions: false,
             attachment: None,
+            disks: &[],
         },
     )?;
     let failed = |error| Error::file("bundle", &options.output, &error, "make its folder first");

@@ -83,6 +83,8 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     check_vcpus(vcpus)
         .map_err(|reason| Error::Usage(format!("--vcpus: {reason}; give another number")))?;
     let kernel = Executable::read("kernel", &home.kernel()?)?;
+    let disks = open_disks(options, &manifest)?;
+    let sectors: Vec<u64> = disks.iter().map(|disk| disk.sectors()).collect();
     let bundle = Bundle::plan(
         &manifest,
         &Choices {
@@ -92,12 +94,13 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             vcpus,
             functions: true,
             attachment: attachment.as_ref(),
+            disks: &sectors,
         },
     )?;
     if let Some(name) = &options.name {
         check_name(name)?;
     }
-    let specifications = specify(&manifest, &open_disks(options, &manifest)?);
+    let specifications = specify(&manifest, &disks);
     let mut made = None;
     let mut machine = Machine::new(
         Parts {
@@ -230,7 +233,11 @@ fn open_disks(options: &RunOptions, manifest: &Manifest) -> Result<Vec<Arc<Disk>
             .filter(|function| function.device == Device::Block)
             .map(|function| (function.disk.unwrap_or(0) as usize, function.readonly))
     };
-    let wanted = blocks().map(|(disk, _)| disk + 1).max().unwrap_or(0);
+    let environments = manifest.environments.iter();
+    let extents = environments.flat_map(|environment| &environment.extents);
+    let named = extents.map(|extent| extent.disk as usize);
+    let disks = blocks().map(|(disk, _)| disk).chain(named);
+    let wanted = disks.map(|disk| disk + 1).max().unwrap_or(0);
     // Most likely another image was meant.
     if options.disks.len() > wanted {
         return Err(Error::Usage(format!(
@@ -261,6 +268,7 @@ fn specify(manifest: &Manifest, disks: &[Arc<Disk>]) -> Vec<FunctionSpecificatio
                 Device::Console => DeviceSpecification::Console,
                 Device::Block => DeviceSpecification::Block {
                     disk: disks.get(function.disk.unwrap_or(0) as usize)?.clone(),
+                    number: function.disk.unwrap_or(0),
                     extent: function.extent.map(|extent| (extent.first, extent.sectors)),
                     read_only: function.readonly,
                     queues: function.queues,

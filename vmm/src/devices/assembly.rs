@@ -64,7 +64,10 @@ impl Devices {
         let iommu = place(DEVICE_IOMMU, iommu::QUEUES)?;
         for specification in specifications {
             let FunctionSpecification { name, device } = specification;
-            let record = place(device.device_type(), device.queues())?;
+            let record = FunctionRecord {
+                disk: device.disk().map_or(0, |number| number + 1),
+                ..place(device.device_type(), device.queues())?
+            };
             let device = device.make(&name, memory)?;
             devices.add(name, record, device, router)?;
         }

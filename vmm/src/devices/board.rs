@@ -235,6 +235,7 @@ pub fn block(
         name: "disk".into(),
         device: DeviceSpecification::Block {
             disk,
+            number: 0,
             extent,
             read_only,
             queues,

@@ -27,6 +27,8 @@ pub enum DeviceSpecification {
     Block {
         /// The disk.
         disk: Arc<Disk>,
+        /// Its number.
+        number: u32,
         /// First sector and count; the whole disk where this is absent.
         extent: Option<(u64, u64)>,
         /// Refuse writes.
@@ -62,6 +64,14 @@ impl DeviceSpecification {
         }
     }
 
+    /// Number of the disk of which it shows a part, if it does.
+    pub fn disk(&self) -> Option<u32> {
+        match self {
+            Self::Block { number, .. } => Some(*number),
+            Self::Console | Self::Streams { .. } => None,
+        }
+    }
+
     /// Makes the device of the function `name`.
     pub fn make(self, name: &str, memory: &GuestMemory) -> Result<Arc<dyn VirtioDevice>, Error> {
         let console = |input, output| -> Result<Arc<dyn VirtioDevice>, Error> {
@@ -72,6 +82,7 @@ impl DeviceSpecification {
         match self {
             Self::Block {
                 disk,
+                number: _,
                 extent,
                 read_only,
                 queues,

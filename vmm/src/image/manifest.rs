@@ -1,6 +1,7 @@
 //! The manifest of an image: which programs run, what each may use, and which devices there are.
 
 mod checks;
+mod extents;
 mod ports;
 
 use std::path::Path;
@@ -11,6 +12,7 @@ use super::size::Size;
 use crate::error::Error;
 
 pub use checks::{check_arguments, check_memory, check_vcpus};
+pub use extents::{DiskExtent, Extent};
 pub use ports::Ports;
 
 /// Largest manifest that is read: one of 1024 environments is far smaller.
@@ -47,7 +49,7 @@ pub struct Function {
     /// Which disk it shows: index of the `--disk` options.
     #[serde(default)]
     pub disk: Option<u32>,
-    /// Which part of the disk; the whole where this is absent.
+    /// Which part of the disk; the whole where this is absent. One of no sectors: nothing, until an extent is bound.
     #[serde(default)]
     pub extent: Option<Extent>,
     /// Refuse writes.
@@ -66,16 +68,6 @@ pub enum Device {
     Block,
     /// virtio-console.
     Console,
-}
-
-/// Sectors of a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Extent {
-    /// First sector.
-    pub first: u64,
-    /// How many.
-    pub sectors: u64,
 }
 
 /// One environment.
@@ -101,6 +93,9 @@ pub struct Environment {
     /// I/O ports that it may use, as `"0x3f8-0x3ff"` or `"0x60"`.
     #[serde(default)]
     pub ports: Vec<Ports>,
+    /// Parts of disks that it holds, to bind to functions or to give to others.
+    #[serde(default)]
+    pub extents: Vec<DiskExtent>,
     /// Names of the functions it may bind.
     #[serde(default)]
     pub functions: Vec<String>,

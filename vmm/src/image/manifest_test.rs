@@ -129,7 +129,6 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
             "function `disk`: queues = 9; it must be 1 to 8",
         ),
         ("queues = 2", "queues = 0", "queues = 0"),
-        ("sectors = 8", "sectors = 0", "extent is empty"),
         (
             "first = 0",
             "first = 18446744073709551615",

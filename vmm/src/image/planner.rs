@@ -7,7 +7,8 @@ use std::sync::Arc;
 use exo_abi::ABI_VERSION;
 use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, PAGE_SIZE, PROGRAM_BASE, PROGRAM_END, pages_for};
 use exo_abi::bundle::{
-    BUNDLE_MAGIC, BundleHeader, ENVIRONMENT_PORTS_MAX, EnvironmentRecord, SEGMENTS_MAX, Segment,
+    BUNDLE_MAGIC, BundleHeader, ENVIRONMENT_EXTENTS_MAX, ENVIRONMENT_PORTS_MAX, EnvironmentRecord,
+    ExtentGrant, SEGMENTS_MAX, Segment,
 };
 use exo_abi::capability::Rights;
 use exo_abi::environment::NAME_MAX;
@@ -33,10 +34,12 @@ pub struct Choices<'a> {
     pub arguments: &'a [String],
     /// vCPUs of the machine.
     pub vcpus: u32,
-    /// Whether there are device functions; without, no environment is given any.
+    /// Whether there are device functions; without, no environment is given any, nor extents.
     pub functions: bool,
     /// A file that the first environment finds in its memory; its first argument then says where.
     pub attachment: Option<&'a Attachment>,
+    /// Sectors of each disk.
+    pub disks: &'a [u64],
 }
 
 impl Bundle {
@@ -128,6 +131,7 @@ impl<'a> Planner<'a> {
             dma_mappings_quota: environment.quota.dma_mappings.unwrap_or(DMA_MAPPINGS),
             function_count: 0,
             ports: [PortRange::default(); ENVIRONMENT_PORTS_MAX],
+            extents: [ExtentGrant::default(); ENVIRONMENT_EXTENTS_MAX],
             functions: [0; exo_abi::bundle::ENVIRONMENT_FUNCTIONS_MAX],
         };
         if record.vcpu >= self.choices.vcpus {
@@ -174,6 +178,19 @@ impl<'a> Planner<'a> {
                     .function_index(name)
                     .map_or(0, |index| index as u32 + 1);
                 record.function_count += 1;
+            }
+            for (slot, extent) in record.extents.iter_mut().zip(&environment.extents) {
+                let sectors = self.choices.disks.get(extent.disk as usize).copied();
+                let grant = sectors.and_then(|sectors| extent.on_disk(sectors));
+                *slot = grant.ok_or_else(|| {
+                    self.bad(
+                        environment,
+                        &format!(
+                            "disk {} does not have the extent that it names; give a larger one by --disk, or make the extent smaller",
+                            extent.disk
+                        ),
+                    )
+                })?;
             }
         }
         self.check_quotas(environment, &mut record)?;
@@ -245,9 +262,10 @@ impl<'a> Planner<'a> {
                 &format!("quota.frames = {quota}, but program and memory alone are {frames} frames; raise it"),
             ));
         }
-        // Grant, image, ports, functions.
-        let ports = record.ports.iter().filter(|ports| ports.count != 0).count();
-        let capabilities = 2 + ports as u32 + record.function_count;
+        // Grant, image, ports, extents, functions.
+        let ports = record.ports.iter().filter(|ports| ports.count != 0);
+        let extents = record.extents.iter().filter(|extent| extent.sectors != 0);
+        let capabilities = 2 + (ports.count() + extents.count()) as u32 + record.function_count;
         if record.capabilities_quota < capabilities {
             return Err(self.bad(
                 environment,

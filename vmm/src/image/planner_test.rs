@@ -66,6 +66,7 @@ impl Setup {
             vcpus: self.vcpus,
             functions: true,
             attachment: None,
+            disks: &[],
         };
         Bundle::plan(&Manifest::parse(&self.manifest, "t")?, &choices)
     }
@@ -157,6 +158,7 @@ fn without_functions_nobody_has_any() {
         vcpus: 2,
         functions: false,
         attachment: None,
+        disks: &[],
     };
     let bundle = Bundle::plan(&Manifest::parse(&setup.manifest, "t").unwrap(), &choices).unwrap();
     assert_eq!(

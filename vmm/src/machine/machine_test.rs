@@ -47,6 +47,7 @@ fn boot(code: &[u8], vcpus: u32) -> Option<(End, String)> {
         vcpus,
         functions: true,
         attachment: None,
+        disks: &[],
     };
     let bundle = Bundle::plan(&manifest, &choices).unwrap();
     let kernel = Executable::read("kernel", &kernel).unwrap();

@@ -21,6 +21,7 @@ fn bundle(folder: &Path, grant: &str) -> Bundle {
         vcpus: 1,
         functions: true,
         attachment: None,
+        disks: &[],
     };
     Bundle::plan(&Manifest::parse(&text, "t").unwrap(), &choices).unwrap()
 }

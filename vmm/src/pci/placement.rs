@@ -56,6 +56,8 @@ impl Placement {
             configuration: ECAM_BASE + u64::from(address) * PAGE_SIZE,
             queues,
             vectors: queues + 1,
+            disk: 0,
+            reserved: 0,
         })
     }
 

@@ -116,6 +116,21 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
             Rights::CAPABILITY,
         ));
     }
+    for extent in record.extents.iter().filter(|extent| extent.sectors != 0) {
+        grant(ledger.check_capability_quota(id), number, "extents");
+        let readable = Rights(Rights::CAPABILITY.0 & !Rights::WRITE.0);
+        let name = Name {
+            kind: Kind::Extent,
+            resource: extent.disk,
+            first: extent.first,
+            count: extent.sectors,
+        };
+        let rights = match extent.writable {
+            0 => readable,
+            _ => Rights::CAPABILITY,
+        };
+        give(ledger.add_capability(id, name, rights));
+    }
     for &function in record.functions.iter().take(record.function_count as usize) {
         grant(ledger.check_capability_quota(id), number, "functions");
         ledger.give_function(function, id);

@@ -11,7 +11,6 @@ use crate::ports;
 /// window; a function must have no page mapped.
 pub fn capability_free(
     kernel: &mut Kernel,
-    index: usize,
     caller: EnvironmentId,
     capability: Capability,
 ) -> Result<u64, Error> {
@@ -23,9 +22,6 @@ pub fn capability_free(
         return Ok(0);
     }
     ending::release(kernel, caller, capability, &entry);
-    if entry.kind == Kind::Ports as u8 {
-        ports::load(kernel, index, caller);
-    }
     Ok(0)
 }
 
@@ -46,7 +42,6 @@ pub fn capability_derive(
 /// Gives a derived capability, of which no use is made, to another environment. The answer is the word of the new holder.
 pub fn capability_give(
     kernel: &mut Kernel,
-    index: usize,
     caller: EnvironmentId,
     capability: Capability,
     environment: u64,
@@ -57,7 +52,6 @@ pub fn capability_give(
     if kernel.ledger.entry(given).is_some_and(is_ports) {
         ports::update(kernel, caller);
         ports::update(kernel, receiver);
-        ports::load(kernel, index, caller);
     }
     Ok(given.0)
 }

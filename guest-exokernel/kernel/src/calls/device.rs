@@ -1,22 +1,17 @@
-//! Binding of device functions: DMA rights, the function itself, its interrupt vectors.
+//! Binding of device functions: DMA rights, the function itself or one of its queues, interrupt vectors, what of a disk it shows.
 
 use exo_abi::bundle::Features;
-use exo_abi::environment::EVENTS_MAX;
+use exo_abi::control::Command;
 use exo_abi::function::{
-    MSIX_TABLE, PCI_COMMAND, PCI_COMMAND_BUS_MASTER, PCI_COMMAND_MEMORY, PCI_MSIX_CAPABILITY,
-    PCI_MSIX_ENABLE,
+    PCI_COMMAND, PCI_COMMAND_BUS_MASTER, PCI_COMMAND_MEMORY, queue_endpoint, queue_vector,
 };
-use exo_abi::{Capability, EnvironmentId, Error, Rights};
+use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
+use crate::control_device;
 use crate::hw::devices;
-use crate::hw::vcpu::{DEVICE_VECTORS, FIRST_DEVICE_VECTOR};
 use crate::iommu::Iommu;
-use crate::kernel::{Kernel, Route};
-
-/// Bytes of an entry of the MSI-X table: address, upper address, data, control (PCI 3.0, section 6.8.2.6).
-const MSIX_ENTRY: u64 = 16;
-/// Where interrupts are written to; the destination's number goes into bits 12 to 19 (Intel SDM volume 3, section 11.11.1).
-const MESSAGE_ADDRESS: u32 = 0xfee0_0000;
+use crate::kernel::Kernel;
+use crate::routes;
 
 /// Puts frames into the caller's domain.
 pub fn dma_map(
@@ -47,12 +42,16 @@ pub fn dma_map(
         .0)
 }
 
-/// Attaches a function to the caller's domain; from now on it may start DMA, and its pages can be mapped.
+/// Attaches a function, or a queue of a function that is bound, to the caller's domain; from now on it may start DMA, and its pages
+/// can be mapped.
 pub fn function_bind(
     kernel: &mut Kernel,
     caller: EnvironmentId,
     capability: Capability,
 ) -> Result<u64, Error> {
+    if kernel.ledger.capability(caller, capability)?.kind == Kind::Queue as u8 {
+        return queue_bind(kernel, caller, capability);
+    }
     let index = kernel.ledger.function_capability(caller, capability)?;
     let record = kernel.ledger.check_bind(index)?;
     if kernel.iommu.is_none() {
@@ -61,11 +60,7 @@ pub fn function_bind(
         }
         kernel.iommu = Iommu::start(&kernel.ledger.function(0)?.record);
     }
-    kernel
-        .iommu
-        .as_mut()
-        .ok_or(Error::Unsupported)?
-        .attach(caller, record.address)?;
+    attach(kernel, caller, record.address)?;
 
     devices::write::<u16>(
         record.configuration + PCI_COMMAND,
@@ -75,7 +70,28 @@ pub fn function_bind(
     Ok(0)
 }
 
-/// Routes a vector of a bound function to a fresh event counter of the caller, on the vCPU that runs it.
+/// The queue leaves its function: who drives that no longer reaches it, nor gets its interrupts.
+fn queue_bind(
+    kernel: &mut Kernel,
+    caller: EnvironmentId,
+    capability: Capability,
+) -> Result<u64, Error> {
+    let queue = kernel.ledger.check_bind_queue(caller, capability)?;
+    let endpoint = queue_endpoint(queue.record.address, queue.number);
+    attach(kernel, caller, endpoint)?;
+
+    let vector = queue_vector(queue.number as u16);
+    routes::unbind(kernel, queue.function, vector.into());
+    kernel.ledger.commit_bind_queue(capability, queue);
+    Ok(0)
+}
+
+fn attach(kernel: &mut Kernel, domain: EnvironmentId, endpoint: u32) -> Result<(), Error> {
+    let iommu = kernel.iommu.as_mut().ok_or(Error::Unsupported)?;
+    iommu.attach(domain, endpoint)
+}
+
+/// Routes a vector of a bound function, or that of a bound queue, to a free event counter of the caller, on the vCPU that runs it.
 pub fn vector_bind(
     kernel: &mut Kernel,
     vcpu: usize,
@@ -83,37 +99,30 @@ pub fn vector_bind(
     capability: Capability,
     vector: u64,
 ) -> Result<u64, Error> {
-    let (function, record) = kernel.ledger.check_vector(caller, capability, vector)?;
+    let function = kernel.ledger.check_vector(caller, capability, vector)?;
     if !kernel.has(Features::X2APIC) {
         return Err(Error::Unsupported);
     }
-    let event = kernel.environment(caller)?.events;
-    if event >= EVENTS_MAX {
-        return Err(Error::Quota);
-    }
-    let state = kernel.vcpus.get_mut(vcpu).ok_or(Error::BadArgument)?;
-    let slot = state.routes_used;
-    if slot >= DEVICE_VECTORS {
-        return Err(Error::Exhausted);
-    }
+    routes::bind(kernel, vcpu, caller, function, vector)
+}
 
-    if let Some(route) = state.routes.get_mut(slot) {
-        *route = Route {
-            environment: caller,
-            event,
-        };
-    }
-    state.routes_used += 1;
-    kernel.environment(caller)?.events += 1;
-    kernel.ledger.commit_vector(function, vector);
-    let table = record.msix + MSIX_TABLE + vector * MSIX_ENTRY;
-    devices::write::<u32>(table, MESSAGE_ADDRESS | (vcpu as u32) << 12);
-    devices::write::<u32>(table + 4, 0);
-    devices::write::<u32>(table + 8, (FIRST_DEVICE_VECTOR + slot) as u32);
-    devices::write::<u32>(table + 12, 0);
-    devices::write::<u16>(
-        record.configuration + PCI_MSIX_CAPABILITY + 2,
-        PCI_MSIX_ENABLE,
-    );
-    Ok(event as u64)
+/// Has a function that the caller has bound show an extent and nothing else of its disk, to be written if the extent may be.
+pub fn extent_bind(
+    kernel: &mut Kernel,
+    caller: EnvironmentId,
+    extent: Capability,
+    function: Capability,
+) -> Result<u64, Error> {
+    let (entry, index) = kernel.ledger.check_bind_extent(caller, extent, function)?;
+    let writable = Rights(u32::from(entry.rights)).contains(Rights::WRITE);
+    let shown = [
+        u64::from(index),
+        entry.first,
+        entry.count,
+        u64::from(writable),
+    ];
+    control_device::run(Command::ExtentSet, shown).map_err(|_| Error::Unsupported)?;
+
+    kernel.ledger.commit_bind_extent(extent, index);
+    Ok(0)
 }

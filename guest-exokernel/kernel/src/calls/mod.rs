@@ -97,9 +97,7 @@ fn dispatch(
         Call::EnvironmentWait => environment::environment_wait(kernel, index, caller, a),
         Call::UpcallSet => environment::upcall_set(kernel, caller, a, b).into(),
         Call::FrameAllocate => frame::frame_allocate(kernel, caller, a, b, c).into(),
-        Call::CapabilityFree => {
-            capability::capability_free(kernel, index, caller, Capability(a)).into()
-        }
+        Call::CapabilityFree => capability::capability_free(kernel, caller, Capability(a)).into(),
         Call::PageMap => Outcome::Answer(page::page_map(kernel, caller, a)),
         Call::PageProtect => Outcome::Answer(page::page_protect(kernel, caller, a)),
         Call::PageUnmap => Outcome::Answer(page::page_unmap(kernel, caller, a)),
@@ -110,11 +108,14 @@ fn dispatch(
             capability::capability_derive(kernel, caller, Capability(a), (b, c), d, e).into()
         }
         Call::CapabilityGive => {
-            capability::capability_give(kernel, index, caller, Capability(a), b).into()
+            capability::capability_give(kernel, caller, Capability(a), b).into()
         }
         Call::CapabilityAccept => capability::capability_accept(kernel, caller, a).into(),
         Call::CapabilityRevoke => {
             capability::capability_revoke(kernel, caller, Capability(a)).into()
+        }
+        Call::ExtentBind => {
+            device::extent_bind(kernel, caller, Capability(a), Capability(b)).into()
         }
     }
 }

@@ -105,7 +105,7 @@ pub fn bare(blocks: u64, slots: usize, memory: [FrameRange; 2], kernel: u64) -> 
     ledger
 }
 
-/// Function `index` of the machine: two queues, BARs in the device hole.
+/// Function `index` of the machine: two queues, BARs in the device hole, part of disk 1 but for function 0.
 pub fn record(index: u32) -> FunctionRecord {
     let base = 0xd000_0000 + u64::from(index) * 0x10_0000;
     FunctionRecord {
@@ -117,6 +117,8 @@ pub fn record(index: u32) -> FunctionRecord {
         configuration: base + 0x3_0000,
         queues: 2,
         vectors: 3,
+        disk: if index == 0 { 0 } else { 2 },
+        reserved: 0,
     }
 }
 

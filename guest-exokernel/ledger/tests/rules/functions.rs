@@ -126,11 +126,16 @@ fn a_vector_is_routed_once_until_its_function_is_freed() {
     );
     for vector in 0..vectors {
         assert_eq!(ledger.check_vector(ONE, word, vector), Ok((1, record(1))));
-        ledger.commit_vector(1, vector);
+        ledger.commit_vector(1, vector, 3, 63);
         assert_eq!(ledger.check_vector(ONE, word, vector), Err(Error::BadState));
     }
+    ledger.audit().unwrap();
+    assert_eq!(ledger.take_route(1, 0), Some((3, 63)));
+    assert_eq!(ledger.take_route(1, 0), None);
+    assert_eq!(ledger.take_route(1, usize::MAX), None);
+    assert!(ledger.check_vector(ONE, word, 0).is_ok());
     free(&mut ledger, ONE, word).unwrap();
-    assert_eq!(ledger.function(1).unwrap().vectors, 0);
+    assert_eq!(ledger.function(1).unwrap().routes, [0; 12]);
 }
 
 #[test]

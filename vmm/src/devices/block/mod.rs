@@ -37,6 +37,8 @@ pub struct Block {
     shared: Arc<Shared>,
     memory: GuestMemory,
     queues: u16,
+    /// Whether any extent of it may be written.
+    writable: bool,
     generation: AtomicU8,
 }
 
@@ -66,6 +68,7 @@ impl Block {
             }),
             memory,
             queues,
+            writable: extent.writable,
             generation: AtomicU8::new(0),
         })
     }
@@ -129,7 +132,7 @@ impl VirtioDevice for Block {
 
     fn set_extent(&self, extent: Extent) -> bool {
         let disk = &self.shared.disk;
-        if !extent.fits(disk.sectors()) || extent.writable && disk.is_read_only() {
+        if !extent.fits(disk.sectors()) || extent.writable && !self.writable {
             return false;
         }
         let mut current = self

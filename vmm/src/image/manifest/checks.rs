@@ -73,12 +73,7 @@ impl Function {
         {
             return Err("disk, extent and readonly are for device = \"block\" only".into());
         }
-        if let Some(extent) = self.extent
-            && (extent.sectors == 0 || extent.first.checked_add(extent.sectors).is_none())
-        {
-            return Err("extent is empty or beyond any disk; give first and sectors".into());
-        }
-        Ok(())
+        self.extent.map_or(Ok(()), |extent| extent.check())
     }
 }
 
@@ -114,6 +109,7 @@ impl Environment {
             ));
         }
         self.check_ports()?;
+        self.check_extents()?;
         if self.functions.len() > ENVIRONMENT_FUNCTIONS_MAX {
             return Err(format!(
                 "it names more than {ENVIRONMENT_FUNCTIONS_MAX} functions"
