@@ -1,18 +1,22 @@
 //! Virtio block driver: any number of requests in flight, polled or interrupt-driven.
 
+mod access;
 mod request;
 
 use alloc::vec::Vec;
 
-use exo_abi::function::{QueueService, StopReason};
+use exo_abi::Capability;
+use exo_abi::function::QueueService;
 use exo_rt::dma::DmaMemory;
 use exo_rt::environment::{self, Function};
 use exo_rt::gate;
 use exo_rt::wait::Spinner;
 
+use self::access::Access;
+use crate::bound_queue::BoundQueue;
 use crate::queue::{Part, Queue, RingLayout};
 use crate::transport::{OpenError, Transport};
-use crate::virtio::{block, feature, status};
+use crate::virtio::{block, feature};
 
 pub use request::{BlockError, Buffer, Completion, Request};
 
@@ -40,7 +44,7 @@ pub struct Options {
 
 /// A disk.
 pub struct Block {
-    transport: Transport,
+    access: Access,
     queue: Queue<DmaMemory>,
     /// Where the slots start in the queue's memory.
     slots_offset: u64,
@@ -55,33 +59,63 @@ pub struct Block {
 impl Block {
     /// Binds a function and starts the device (virtio 1.2, section 3.1.1).
     pub fn open(function: Function, options: Options) -> Result<Self, OpenError> {
-        let transport = Transport::bind(function)?;
+        Self::start(Transport::bind(function)?, options)
+    }
+
+    /// The same with a function that is bound.
+    pub fn start(transport: Transport, options: Options) -> Result<Self, OpenError> {
         let features = transport
             .negotiate(feature::BLOCK_READ_ONLY | feature::BLOCK_FLUSH | feature::BLOCK_DISCARD)?;
-        let limit = transport.queue_size_limit(QUEUE);
-        if limit < PARTS {
-            return Err(OpenError::Queue(QUEUE));
-        }
-        let wanted = u32::from(options.depth.max(1)) * u32::from(PARTS);
-        let size = wanted.next_power_of_two().min(u32::from(limit)) as u16;
-        let depth = options.depth.clamp(1, size / PARTS);
-        let slots_offset = RingLayout::new(size).bytes.next_multiple_of(SLOT_SIZE);
-        let memory = DmaMemory::allocate(slots_offset + u64::from(depth) * SLOT_SIZE)
-            .map_err(|error| OpenError::Refused("map the queue for DMA", error))?;
+        let plan = Plan::new(transport.queue_size_limit(QUEUE), options)?;
         transport.set_configuration_vector(options.service)?;
-        let queue = transport.open_queue(QUEUE, size, memory, options.service)?;
+        let queue = transport.open_queue(QUEUE, plan.size, plan.memory, options.service)?;
         transport.start();
         let sectors = transport.configuration_u64(block::CONFIGURATION_CAPACITY);
-        Ok(Self {
-            transport,
+        let access = Access::Function(transport);
+        Ok(Self::new(
+            access,
             queue,
-            slots_offset,
+            plan.depth,
+            options,
+            (features, sectors),
+        ))
+    }
+
+    /// Binds one queue of a function that somebody else drives, and waits until that is started.
+    pub fn open_queue(capability: Capability, options: Options) -> Result<Self, OpenError> {
+        let bound = BoundQueue::bind(capability)?;
+        let features = bound.await_function();
+        let plan = Plan::new(bound.size_limit(), options)?;
+        let queue = bound.open(plan.size, plan.memory, options.service)?;
+        let sectors = bound.configuration_u64(block::CONFIGURATION_CAPACITY);
+        let access = Access::Queue(bound);
+        Ok(Self::new(
+            access,
+            queue,
+            plan.depth,
+            options,
+            (features, sectors),
+        ))
+    }
+
+    fn new(
+        access: Access,
+        queue: Queue<DmaMemory>,
+        depth: u16,
+        options: Options,
+        (features, sectors): (u64, u64),
+    ) -> Self {
+        let size = queue.size();
+        Self {
+            access,
+            queue,
+            slots_offset: slots_offset(size),
             free_slots: (0..depth).rev().collect(),
             requests: (0..size).map(|_| (0, 0)).collect(),
             service: options.service,
             features,
             sectors,
-        })
+        }
     }
 
     /// Size of the disk in sectors of 512 bytes.
@@ -102,11 +136,6 @@ impl Block {
     /// Requests in flight.
     pub fn in_flight(&self) -> u16 {
         self.queue.in_flight()
-    }
-
-    /// The function under it.
-    pub fn transport(&self) -> &Transport {
-        &self.transport
     }
 
     /// Adds a request; [`Self::publish`] or [`Self::wait`] shows it to the device. Returns its slot.
@@ -161,7 +190,7 @@ impl Block {
     /// Shows the device all that was added.
     pub fn publish(&mut self) {
         if self.queue.publish() {
-            self.transport.ring(QUEUE);
+            self.access.ring();
         }
     }
 
@@ -228,14 +257,10 @@ impl Block {
 
     /// Asks the device whether it has stopped; leaves the VM.
     pub fn check_running(&self) -> Result<(), BlockError> {
-        if self.transport.status() & status::NEEDS_RESET == 0 {
-            return Ok(());
+        match self.access.stopped() {
+            None => Ok(()),
+            Some(reason) => Err(BlockError::Stopped(reason)),
         }
-        Err(BlockError::Stopped(
-            self.transport
-                .stop_reason(QUEUE)
-                .unwrap_or(StopReason::None),
-        ))
     }
 
     /// Does one request and nothing else: there must be none in flight.
@@ -246,12 +271,56 @@ impl Block {
             status => Err(BlockError::Status(status)),
         }
     }
+
+    /// Reads whole sectors, from one on, by requests of their own: there must be none in flight.
+    pub fn read_sectors(&mut self, first: u64, bytes: &mut [u8]) -> Result<(), BlockError> {
+        let memory = DmaMemory::allocate(bytes.len() as u64).map_err(|_| BlockError::Full)?;
+        let buffer = Buffer {
+            memory: &memory,
+            offset: 0,
+            length: bytes.len() as u32,
+        };
+        self.run(Request::Read(first, buffer))?;
+        memory.copy_out(0, bytes);
+        Ok(())
+    }
+}
+
+/// What a queue is to be made of.
+struct Plan {
+    size: u16,
+    depth: u16,
+    memory: DmaMemory,
+}
+
+impl Plan {
+    /// For a queue that can have `limit` entries.
+    fn new(limit: u16, options: Options) -> Result<Self, OpenError> {
+        if limit < PARTS {
+            return Err(OpenError::Queue(QUEUE));
+        }
+        let wanted = u32::from(options.depth.max(1)) * u32::from(PARTS);
+        let size = wanted.next_power_of_two().min(u32::from(limit)) as u16;
+        let depth = options.depth.clamp(1, size / PARTS);
+        let memory = DmaMemory::allocate(slots_offset(size) + u64::from(depth) * SLOT_SIZE)
+            .map_err(|error| OpenError::Refused("map the queue for DMA", error))?;
+        Ok(Self {
+            size,
+            depth,
+            memory,
+        })
+    }
+}
+
+/// Where the slots start in the memory of a queue of `size` entries.
+fn slots_offset(size: u16) -> u64 {
+    RingLayout::new(size).bytes.next_multiple_of(SLOT_SIZE)
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
         // The rings are about to leave the DMA domain.
-        self.transport.reset();
+        self.access.end();
     }
 }
 

@@ -5,7 +5,9 @@
 extern crate alloc;
 
 pub mod block;
+pub mod bound_queue;
 pub mod console;
+pub mod partition;
 pub mod queue;
 pub mod transport;
 

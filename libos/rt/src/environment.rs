@@ -52,6 +52,22 @@ pub fn capabilities_of(kind: Kind) -> impl Iterator<Item = (Capability, Capabili
     })
 }
 
+/// All capabilities of one kind that the environment holds now, the newest first. One that comes or goes meanwhile may be
+/// missed.
+pub fn held_of(kind: Kind) -> impl Iterator<Item = (Capability, CapabilityEntry)> {
+    let mut link = tables::own_environment().first_capability;
+    let held = core::iter::from_fn(move || {
+        let slot = link.checked_sub(1)?;
+        let entry = tables::capability(slot)?;
+        // Where the list has changed under us, it leads to what is not ours.
+        (entry.holder == id()).then(|| {
+            link = entry.next;
+            (Capability::new(slot, entry.generation), entry)
+        })
+    });
+    held.filter(move |(_, entry)| entry.kind == kind as u8)
+}
+
 /// The capability of the memory grant.
 pub fn grant_capability() -> Capability {
     let covers = |entry: &CapabilityEntry| {
