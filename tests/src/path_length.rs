@@ -61,6 +61,13 @@ pub const PATHS: &[Path] = &[
     operation("unmap of 1 page", "unmap1", None, 1),
     operation("unmap of 100 pages, per page", "unmap100", None, 100),
     operation("bind of a queue", "bind", None, 1),
+    operation(
+        "sleep on a predicate of 1 word that holds",
+        "sleep1",
+        None,
+        1,
+    ),
+    operation("sleep on one of 8 words, per word", "sleep8", None, 8),
     operation("allocation of a frame", "allocate", None, 1),
     operation("free of a frame", "free", None, 1),
 ];

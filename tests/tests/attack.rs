@@ -99,8 +99,10 @@ attacks! {
     foreign_function "foreign-function" Verdict::Refused;
     foreign_ports "foreign-ports" Verdict::Refused;
     forge_capability "forge-capability" Verdict::Refused;
+    forged_predicates "forged-predicates" Verdict::Refused;
     free_mapped "free-mapped" Verdict::Refused;
     give_unwilling "give-unwilling" Verdict::Refused;
+    freed_predicate "freed-predicate" Verdict::Refused;
     guess_capability "guess-capability" Verdict::Refused;
     indirect_table "indirect-table" Verdict::Refused;
     launder_capability "launder-capability" Verdict::Refused;
@@ -144,6 +146,7 @@ attacks! {
     unmap_unmapped "unmap-unmapped" Verdict::Refused;
     upcall_stack_unmapped "upcall-stack-unmapped" Verdict::Ended(AbortReason::NestedFault, PAGE_FAULT, NOT_PRESENT_WRITE, PLAYGROUND - 8);
     window_tables "window-tables" Verdict::Refused;
+    wake_sleeper "wake-sleeper" Verdict::Refused;
     write_environment_page "write-environment-page" Verdict::Refused;
     write_interface_page "write-interface-page" Verdict::Refused;
     write_tables "write-tables" Verdict::Refused;

@@ -48,6 +48,12 @@ abi_enum! {
         CapabilityRevoke = CALL_BASE + 16 => "capability_revoke",
         /// `(extent capability, function capability)`: the function shows this extent of its disk, from sector 0 on.
         ExtentBind = CALL_BASE + 17 => "extent_bind",
+        /// `(terms)` -> terms accepted: the call page's terms become the caller's wakeup predicate.
+        PredicateBind = CALL_BASE + 18 => "predicate_bind",
+        /// `()` -> 1 where it holds at once: sleeps until the caller's predicate holds.
+        EnvironmentSleep = CALL_BASE + 19 => "environment_sleep",
+        /// `(environment)` -> 1 if it woke: looks whether the predicate holds that an environment sleeps on.
+        EnvironmentWake = CALL_BASE + 20 => "environment_wake",
     }
 }
 

@@ -6,10 +6,10 @@ use exo_abi::control::Command;
 use exo_abi::port::ExitCode;
 use exo_abi::{Capability, EnvironmentId, Kind};
 
-use crate::hw::{console, memory};
+use crate::hw::{console, memory, vcpu};
 use crate::kernel::Kernel;
 use crate::mappings::{unmap_capability, unmap_window};
-use crate::{bindings, control_device, ports};
+use crate::{bindings, control_device, ports, predicates};
 
 /// Takes back everything of an environment whose end is recorded. Cost: linear in what it held.
 pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
@@ -85,6 +85,8 @@ pub fn release(
         _ => {}
     }
     kernel.ledger.commit_free(id, capability);
+    // It may have slept on words that it can no longer have read.
+    predicates::reconsider(kernel, vcpu::index(), id);
     if entry.kind == Kind::Ports as u8 {
         ports::update(kernel, id);
     }

@@ -2,7 +2,7 @@
 
 use crate::hw::{registers, shootdown, vcpu};
 use crate::kernel::with_kernel;
-use crate::scheduler;
+use crate::predicates;
 
 /// Called by interrupt.S with the number of the device vector.
 pub extern "C" fn handle_interrupt(vector: u64) {
@@ -21,7 +21,7 @@ pub extern "C" fn handle_interrupt(vector: u64) {
         };
         environment.context.pages.raise_event(route.event);
         kernel.ledger.count_interrupt(route.environment);
-        scheduler::wake(kernel, index, route.environment);
+        predicates::notice(kernel, index, route.environment);
     });
 }
 

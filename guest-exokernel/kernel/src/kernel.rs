@@ -4,6 +4,7 @@ use exo_abi::environment::ENVIRONMENTS_MAX;
 use exo_abi::{EnvironmentId, Error};
 use exo_ledger::Ledger;
 use exo_lock::Lock;
+use exo_verifier::Predicate;
 
 use crate::hw::memory::Once;
 use crate::hw::paging::{AddressSpace, TablePool};
@@ -11,6 +12,7 @@ use crate::hw::shootdown;
 use crate::hw::switch::Context;
 use crate::hw::vcpu::VCPUS_MAX;
 use crate::iommu::Iommu;
+use crate::predicates::{PREDICATES_MAX, Predicates};
 use crate::routes::Routes;
 
 /// What the kernel keeps of an environment beside its record in the ledger.
@@ -21,6 +23,10 @@ pub struct Environment {
     pub context: Context,
     /// Bit e: event counter e is in use.
     pub events: u32,
+    /// Where its wakeup predicate stands, once it has bound one.
+    pub predicate: Option<u16>,
+    /// Whether it sleeps on that, where it sleeps.
+    pub awaits_predicate: bool,
     /// Who comes behind it in the queue of its vCPU.
     pub next_runnable: EnvironmentId,
 }
@@ -45,6 +51,8 @@ pub struct Kernel {
     pub environments: &'static mut [Environment; ENVIRONMENTS_MAX],
     /// By number.
     pub vcpus: &'static mut [Vcpu; VCPUS_MAX],
+    /// What environments sleep on.
+    pub predicates: Predicates,
     /// The IOMMU, where there is one.
     pub iommu: Option<Iommu>,
     /// [`exo_abi::bundle::Features`].
@@ -61,10 +69,16 @@ pub static ENVIRONMENTS: Once<[Environment; ENVIRONMENTS_MAX]> = Once::new(
             space: AddressSpace::NONE,
             context: Context::NONE,
             events: 0,
+            predicate: None,
+            awaits_predicate: false,
             next_runnable: EnvironmentId::NOBODY,
         }
     }; ENVIRONMENTS_MAX],
 );
+
+/// Memory for [`Kernel::predicates`].
+pub static PREDICATES: Once<[Predicate; PREDICATES_MAX]> =
+    Once::new([const { Predicate::NONE }; PREDICATES_MAX]);
 
 /// Memory for [`Kernel::vcpus`].
 pub static VCPUS: Once<[Vcpu; VCPUS_MAX]> = Once::new(

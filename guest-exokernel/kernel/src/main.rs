@@ -30,6 +30,8 @@ mod mappings;
 #[cfg(target_os = "none")]
 mod ports;
 #[cfg(target_os = "none")]
+mod predicates;
+#[cfg(target_os = "none")]
 mod routes;
 #[cfg(target_os = "none")]
 mod scheduler;

@@ -20,7 +20,7 @@ impl Ledger<'_> {
     }
 
     /// The environment with this number, if the image has one.
-    fn environment_number(&self, number: u64) -> Result<EnvironmentId, Error> {
+    pub fn environment_number(&self, number: u64) -> Result<EnvironmentId, Error> {
         let id = u16::try_from(number).map_err(|_| Error::BadArgument)?;
         self.environment(EnvironmentId(id))?;
         Ok(EnvironmentId(id))

@@ -113,6 +113,26 @@ impl Ledger<'_> {
         Ok(Mappable { device, ranges })
     }
 
+    /// Whether `holder` may have words of a frame read, as a wakeup predicate does. Order of checks: capability, kind, right, range.
+    pub fn check_read(
+        &self,
+        holder: EnvironmentId,
+        capability: Capability,
+        frame: u64,
+    ) -> Result<(), Error> {
+        let entry = self.capability(holder, capability)?;
+        if entry.kind != Kind::Frames as u8 && entry.kind != Kind::Blocks as u8 {
+            return Err(Error::WrongKind);
+        }
+        if !Rights(u32::from(entry.rights)).contains(Rights::READ) {
+            return Err(Error::NotPermitted);
+        }
+        if !lies_in(frame, 1, (entry.first, entry.count)) {
+            return Err(Error::OutOfRange);
+        }
+        Ok(())
+    }
+
     /// Device pages: of this function or queue, bound, and never executable.
     fn check_function_pages(
         &self,

@@ -7,6 +7,7 @@ pub mod attack;
 pub mod gifts;
 pub mod raw_disk;
 pub mod service;
+pub mod shared_word;
 pub mod sharing;
 pub mod victim;
 

@@ -11,6 +11,7 @@ use exo_abi::environment::CallPage;
 use exo_abi::error::DONE;
 use exo_abi::interface_page::InterfacePage;
 use exo_abi::map::{MAP_BATCH, MapEntry};
+use exo_abi::term::Term;
 use exo_abi::{Call, Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::shared;
@@ -129,6 +130,34 @@ pub fn environment_wait(seen: u64) -> Result<(), Error> {
     enter_and_switch(Call::EnvironmentWait as u64, seen)
         .result()
         .map(drop)
+}
+
+/// [`Call::PredicateBind`]; terms beyond the room of the call page are counted but have no room to be written.
+pub fn predicate_bind(terms: &[Term]) -> Result<u64, Error> {
+    let room = MAP_BATCH * size_of::<MapEntry>() / size_of::<Term>();
+    for (index, term) in terms.iter().take(room).enumerate() {
+        let offset = offset_of!(CallPage, batch) + index * size_of::<Term>();
+        let first = [term.comparison, term.source, term.width, term.flags];
+        shared::write_call_half_word(offset, u32::from_le_bytes(first));
+        shared::write_call_half_word(offset + offset_of!(Term, offset), term.offset);
+        shared::write_call_word(offset + offset_of!(Term, capability), term.capability);
+        shared::write_call_word(offset + offset_of!(Term, frame), term.frame);
+        shared::write_call_word(offset + offset_of!(Term, mask), term.mask);
+        shared::write_call_word(offset + offset_of!(Term, value), term.value);
+    }
+    call(Call::PredicateBind, [terms.len() as u64, 0, 0, 0])
+}
+
+/// [`Call::EnvironmentSleep`]; whether the predicate held at once. After a sleep it is false: ask again.
+pub fn environment_sleep() -> Result<bool, Error> {
+    let answer = enter_and_switch(Call::EnvironmentSleep as u64, 0);
+    answer.result().map(|held| held != 0)
+}
+
+/// [`Call::EnvironmentWake`]; whether it woke.
+pub fn environment_wake(environment: EnvironmentId) -> Result<bool, Error> {
+    let answer = call(Call::EnvironmentWake, [u64::from(environment.0), 0, 0, 0]);
+    answer.map(|woke| woke != 0)
 }
 
 /// [`Call::UpcallSet`].

@@ -20,6 +20,7 @@ pub mod local;
 mod memory_functions;
 pub mod page_tables;
 pub mod panic;
+pub mod predicate;
 pub mod probe;
 pub mod processor;
 mod program;

@@ -21,7 +21,8 @@ use self::environment::{claim_image, grant, start_environment};
 use self::information::{memory_ranges, open, read, refuse};
 use crate::hw::paging::TablePool;
 use crate::hw::{interface_page, memory, registers, switch, vcpu};
-use crate::kernel::{ENVIRONMENTS, KERNEL, Kernel, VCPUS, with_kernel};
+use crate::kernel::{ENVIRONMENTS, KERNEL, Kernel, PREDICATES, VCPUS, with_kernel};
+use crate::predicates::Predicates;
 use crate::scheduler;
 
 /// Called by boot.S on vCPU 0, with the physical address of the start information.
@@ -58,7 +59,9 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
         ));
     };
     memory::map_kernel(&layout);
-    let (Some(environments), Some(vcpus)) = (ENVIRONMENTS.take(), VCPUS.take()) else {
+    let (Some(environments), Some(vcpus), Some(predicates)) =
+        (ENVIRONMENTS.take(), VCPUS.take(), PREDICATES.take())
+    else {
         refuse(format_args!("booted twice"));
     };
     let mut kernel = Kernel {
@@ -70,6 +73,7 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
         pool: TablePool::new(layout.table_pool),
         environments,
         vcpus,
+        predicates: Predicates::new(predicates),
         iommu: None,
         features: header.features,
     };

@@ -5,9 +5,9 @@ use exo_abi::environment::UPCALL_SLOTS;
 use exo_abi::upcall::UPCALL_ENTRY_STRIDE;
 use exo_abi::{EnvironmentId, Error};
 
-use super::Outcome;
+use super::{Answer, Outcome};
 use crate::kernel::Kernel;
-use crate::scheduler;
+use crate::{predicates, scheduler};
 
 /// Lets the next runnable environment go on; alone, the caller goes on at once.
 pub fn environment_yield(kernel: &mut Kernel, index: usize, caller: EnvironmentId) -> Outcome {
@@ -29,10 +29,45 @@ pub fn environment_wait(
         Ok(environment) => environment.context.pages.events(),
         Err(error) => return Err(error).into(),
     };
+    if let Ok(environment) = kernel.environment(caller) {
+        environment.awaits_predicate = false;
+    }
     if !scheduler::sleep(kernel, index, caller, events != seen) {
         return Ok(events).into();
     }
     Outcome::Switch
+}
+
+/// The terms of the call page become the predicate of the caller. The value of the answer is the number of terms accepted.
+pub fn predicate_bind(kernel: &mut Kernel, caller: EnvironmentId, terms: u64) -> Answer {
+    match predicates::bind(kernel, caller, terms) {
+        Ok(()) => Ok(terms).into(),
+        Err(refusal) => Answer {
+            status: refusal.error as u64,
+            value: refusal.accepted as u64,
+        },
+    }
+}
+
+/// Sleeps until the predicate of the caller holds; where it does already, returns at once.
+pub fn environment_sleep(kernel: &mut Kernel, index: usize, caller: EnvironmentId) -> Outcome {
+    let holds = match predicates::holds(kernel, caller) {
+        Ok(holds) => holds,
+        Err(error) => return Err(error).into(),
+    };
+    if let Ok(environment) = kernel.environment(caller) {
+        environment.awaits_predicate = true;
+    }
+    if !scheduler::sleep(kernel, index, caller, holds) {
+        return Ok(1).into();
+    }
+    Outcome::Switch
+}
+
+/// Looks whether the predicate holds on which an environment sleeps. The answer is 1 if so, and 0 if it does not or nobody sleeps.
+pub fn environment_wake(kernel: &mut Kernel, index: usize, environment: u64) -> Result<u64, Error> {
+    let id = kernel.ledger.environment_number(environment)?;
+    Ok(u64::from(predicates::reconsider(kernel, index, id)))
 }
 
 /// Sets where upcalls go. Checked so that the kernel's `iretq` cannot fault: every entry, and the stack, is in the lower half.

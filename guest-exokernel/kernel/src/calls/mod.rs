@@ -95,6 +95,9 @@ fn dispatch(
         }
         Call::EnvironmentYield => environment::environment_yield(kernel, index, caller),
         Call::EnvironmentWait => environment::environment_wait(kernel, index, caller, a),
+        Call::PredicateBind => Outcome::Answer(environment::predicate_bind(kernel, caller, a)),
+        Call::EnvironmentSleep => environment::environment_sleep(kernel, index, caller),
+        Call::EnvironmentWake => environment::environment_wake(kernel, index, a).into(),
         Call::UpcallSet => environment::upcall_set(kernel, caller, a, b).into(),
         Call::FrameAllocate => frame::frame_allocate(kernel, caller, a, b, c).into(),
         Call::CapabilityFree => capability::capability_free(kernel, caller, Capability(a)).into(),

@@ -8,12 +8,16 @@ use exo_abi::environment::{
     CallPage, EVENTS_MAX, EXCEPTION_STACK_TOP, EnvironmentPage, UPCALL_SLOTS,
 };
 use exo_abi::map::{MAP_BATCH, MapEntry};
+use exo_abi::term::Term;
 use exo_abi::upcall::{UPCALL_ENTRY_STRIDE, Vector};
 
 use super::assembly::{GATE_FRAME, USER_CODE, USER_DATA, USER_FLAGS};
 
 /// Offset of what an entry into the kernel pushes: RIP, CS, RFLAGS, RSP, SS.
 const FRAME: usize = (EXCEPTION_STACK_TOP - GATE_FRAME) as usize;
+
+/// Terms that the batch of the call page has room for.
+const BATCH_TERMS: usize = MAP_BATCH * size_of::<MapEntry>() / size_of::<Term>();
 
 /// Environment page and call page of one environment, by their physical address.
 #[derive(Clone, Copy)]
@@ -154,6 +158,32 @@ impl EnvironmentPages {
             rights: (both >> 32) as u32,
             capability: self.get(base + offset_of!(MapEntry, capability)),
         }
+    }
+
+    /// Term `number` of a program in the batch, read once.
+    pub fn batch_term(self, number: usize) -> Term {
+        let base = PAGE_SIZE as usize
+            + offset_of!(CallPage, batch)
+            + size_of::<Term>() * number.min(BATCH_TERMS - 1);
+        // The first word is comparison, source, width, flags, a byte each, and the offset.
+        let first = self.get(base);
+        let [comparison, source, width, flags, ..] = first.to_le_bytes();
+        Term {
+            comparison,
+            source,
+            width,
+            flags,
+            offset: (first >> 32) as u32,
+            capability: self.get(base + offset_of!(Term, capability)),
+            frame: self.get(base + offset_of!(Term, frame)),
+            mask: self.get(base + offset_of!(Term, mask)),
+            value: self.get(base + offset_of!(Term, value)),
+        }
+    }
+
+    /// The word at `offset` of the call page, a multiple of 8.
+    pub fn call_word(self, offset: u64) -> u64 {
+        self.get(PAGE_SIZE as usize + (offset % PAGE_SIZE) as usize)
     }
 
     /// Raises an event counter, then the count of all events.

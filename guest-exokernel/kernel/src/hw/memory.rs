@@ -1,7 +1,7 @@
 //! The kernel's view of physical memory: its own part, and, at boot only, the start information and the bundle.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::{ptr, slice};
 
 use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, KERNEL_BASE, PAGE_SIZE};
@@ -156,6 +156,52 @@ pub fn with_block(block: u64, access: impl FnOnce(u64)) {
     access(address);
     // SAFETY: as above.
     set_entry(unsafe { &kernel_directory }, index, 0);
+}
+
+/// Large page, readable by the kernel, not executable.
+const KERNEL_BLOCK_READ: u64 = 1 << 63 | 0x81;
+
+/// Shows single words of memory that is not the kernel's, a block at a time; nothing of it is mapped before and after. The kernel's lock
+/// must be held: all vCPUs share the entry.
+pub struct WordWindow {
+    /// Block that is mapped, plus one; 0: none.
+    block: u64,
+}
+
+impl WordWindow {
+    const INDEX: u64 = KERNEL_LIMIT / BLOCK_SIZE - 1;
+
+    /// Maps nothing yet.
+    pub const fn new() -> Self {
+        Self { block: 0 }
+    }
+
+    /// The word at a physical address of memory, a multiple of 8. Cost: a store and a flush where the block is another than before.
+    pub fn read(&mut self, physical: u64) -> u64 {
+        let window = KERNEL_BASE + Self::INDEX * BLOCK_SIZE;
+        let block = physical / BLOCK_SIZE;
+        if self.block != block + 1 {
+            self.block = block + 1;
+            let entry = (block * BLOCK_SIZE) | KERNEL_BLOCK_READ;
+            // SAFETY: below 512; `Layout` leaves the last entry to this.
+            set_entry(unsafe { &kernel_directory }, Self::INDEX, entry);
+            // Before, not after, as in `with_block`.
+            registers::flush_page(window);
+        }
+        let word = (window + physical % BLOCK_SIZE) & !7;
+        // SAFETY: 1. mapped, and aligned by the mask; 2. ring 3 and devices may write it at any time, so the access is atomic, and there is
+        // one.
+        unsafe { AtomicU64::from_ptr(word as *mut u64) }.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for WordWindow {
+    fn drop(&mut self) {
+        if self.block != 0 {
+            // SAFETY: as in `read`.
+            set_entry(unsafe { &kernel_directory }, Self::INDEX, 0);
+        }
+    }
 }
 
 /// Zeroes frames. Bulk work in ring 0, for machines without a control device only.

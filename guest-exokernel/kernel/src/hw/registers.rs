@@ -123,6 +123,16 @@ pub fn interrupt_vcpu(index: usize, vector: usize) {
     );
 }
 
+/// The time stamp counter.
+pub fn time_stamp() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: reads a register.
+    unsafe {
+        asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
+    };
+    u64::from(high) << 32 | u64::from(low)
+}
+
 /// The address of the last page fault.
 pub fn fault_address() -> u64 {
     let address: u64;

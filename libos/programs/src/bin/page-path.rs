@@ -10,12 +10,14 @@ extern crate alloc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use exo_programs::shared_word::SharedWord;
 use exo_rt::abi::address::{PAGE_SHIFT, PAGE_SIZE};
 use exo_rt::abi::call::ANY_FRAME;
 use exo_rt::abi::map::MapEntry;
+use exo_rt::abi::term::{Comparison, END_OF_PRODUCT};
 use exo_rt::abi::{Capability, Error, Rights};
 use exo_rt::upcall::{Action, Fault};
-use exo_rt::{environment, gate, probe, upcall};
+use exo_rt::{environment, gate, predicate, probe, upcall};
 
 exo_rt::program!(main);
 
@@ -41,6 +43,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("unmap100", |count| unmap(count, MANY)),
     ("protect1", protect),
     ("bind", bind),
+    ("sleep1", |count| sleep(count, 1)),
+    ("sleep8", |count| sleep(count, 8)),
     ("allocate", allocate),
     ("free", free),
 ];
@@ -162,6 +166,21 @@ fn free(count: u64) -> Result<(), Error> {
         .collect::<Result<_, _>>()?;
     for &capability in frames.iter().take(count as usize) {
         gate::capability_free(capability)?;
+    }
+    Ok(())
+}
+
+/// Goes to sleep on a predicate that holds already: one product of so many words of a frame.
+fn sleep(count: u64, terms: u64) -> Result<(), Error> {
+    let word = SharedWord::new()?;
+    let term = predicate::and(word.term(Comparison::Equal, 0));
+    let mut product: Vec<_> = (0..terms).map(|_| term).collect();
+    if let Some(last) = product.last_mut() {
+        last.flags = END_OF_PRODUCT;
+    }
+    gate::predicate_bind(&product)?;
+    for _ in 0..count {
+        gate::environment_sleep()?;
     }
     Ok(())
 }
