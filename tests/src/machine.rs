@@ -17,6 +17,7 @@ pub struct Machine {
     prefix: Vec<OsString>,
     guest: Option<PathBuf>,
     input: String,
+    limits: u32,
 }
 
 impl Machine {
@@ -29,6 +30,7 @@ impl Machine {
             prefix: Vec::new(),
             guest: None,
             input: String::new(),
+            limits: 1,
         }
     }
 
@@ -78,6 +80,12 @@ impl Machine {
         self
     }
 
+    /// May take so many times as long as others before it counts as hanging.
+    pub fn patience(mut self, limits: u32) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Will take kernel and programs from here.
     pub fn guest(mut self, guest: &Guest) -> Self {
         self.guest = Some(guest.path().to_owned());
@@ -104,7 +112,8 @@ impl Machine {
         if let Some(guest) = &self.guest {
             command.env("EXO_GUEST", guest);
         }
-        let finished = process::run_with_input(&mut command, &self.input);
+        let finished =
+            process::run_with_input(&mut command, &self.input, process::limit() * self.limits);
         let text = std::fs::read_to_string(&report).ok();
         if text.is_some() {
             host::note_machine(&self.image.to_string_lossy());

@@ -25,11 +25,11 @@ pub fn limit() -> Duration {
 
 /// Runs `command` with no input, and fails the test if it takes longer than [`limit`].
 pub fn run(command: &mut Command) -> Finished {
-    run_with_input(command, "")
+    run_with_input(command, "", limit())
 }
 
-/// Runs `command` with this on its standard input, which then ends.
-pub fn run_with_input(command: &mut Command, input: &str) -> Finished {
+/// Runs `command` with this on its standard input, which then ends, and fails the test if it takes longer than `limit`.
+pub fn run_with_input(command: &mut Command, input: &str, limit: Duration) -> Finished {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -40,14 +40,18 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Finished {
         // A command that ends without reading its input is judged by what else it did.
         let _ = pipe.write_all(input.as_bytes());
     }
-    finish(&mut child)
+    finish_within(&mut child, limit)
 }
 
 /// Waits for the end of a child whose output was piped, and fails the test if that takes longer than [`limit`].
 pub fn finish(child: &mut Child) -> Finished {
+    finish_within(child, limit())
+}
+
+fn finish_within(child: &mut Child, limit: Duration) -> Finished {
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
-    let status = wait(child);
+    let status = wait(child, limit);
     let text = |thread: JoinHandle<Vec<u8>>| {
         let bytes = thread.join().unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -59,9 +63,8 @@ pub fn finish(child: &mut Child) -> Finished {
     };
     assert!(
         status.is_some(),
-        "process {} had not ended after {:?}; it wrote:\n{}\n{}",
+        "process {} had not ended after {limit:?}; it wrote:\n{}\n{}",
         child.id(),
-        limit(),
         finished.stdout,
         finished.stderr
     );
@@ -81,9 +84,9 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
 }
 
 /// The exit status, or nothing for a child that had to be killed.
-fn wait(child: &mut Child) -> Option<i32> {
+fn wait(child: &mut Child, limit: Duration) -> Option<i32> {
     use std::os::unix::process::ExitStatusExt as _;
-    let end = Instant::now() + limit();
+    let end = Instant::now() + limit;
     loop {
         if let Some(status) = child.try_wait().expect("a child can be waited for") {
             return Some(

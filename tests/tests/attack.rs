@@ -33,7 +33,7 @@ enum Verdict {
 
 fn check(image: &str, verdict: Verdict) {
     require_kvm!();
-    for vcpus in [1, 2] {
+    for vcpus in [1, 2, 4] {
         let outcome = Machine::new(format!("attacks/{image}")).vcpus(vcpus).run();
         check_outcome(&outcome, verdict);
     }
