@@ -123,6 +123,7 @@ attacks! {
     noncanonical_stack "noncanonical-stack" Verdict::Refused;
     outlive_giver "outlive-giver" Verdict::Refused;
     own_function "own-function" Verdict::Refused;
+    outlive_mapping "outlive-mapping" Verdict::Refused;
     own_page_tables "own-page-tables" Verdict::Refused;
     privileged_instructions "privileged-instructions" Verdict::Refused;
     queue_setup "queue-setup" Verdict::Refused;
@@ -139,6 +140,7 @@ attacks! {
     revoke_without_right "revoke-without-right" Verdict::Refused;
     software_interrupts "software-interrupts" Verdict::Refused;
     stale_derived "stale-derived" Verdict::Refused;
+    stale_mapping "stale-mapping" Verdict::Refused;
     strange_access "strange-access" Verdict::Refused;
     touch_device_unmapped "touch-device-unmapped" Verdict::Refused;
     touch_kernel "touch-kernel" Verdict::Refused;
@@ -149,6 +151,7 @@ attacks! {
     wake_sleeper "wake-sleeper" Verdict::Refused;
     write_environment_page "write-environment-page" Verdict::Refused;
     write_interface_page "write-interface-page" Verdict::Refused;
+    write_shared "write-shared" Verdict::Refused;
     write_tables "write-tables" Verdict::Refused;
     wrong_kind "wrong-kind" Verdict::Refused;
 }
@@ -162,6 +165,13 @@ fn every_attack_image_has_a_test() {
         .collect();
     let tested: BTreeSet<String> = IMAGES.iter().map(|&image| image.to_owned()).collect();
     assert_eq!(images, tested, "images on the left, tests on the right");
+}
+
+#[test]
+fn stale_mappings_are_gone_on_four_processors() {
+    require_kvm!();
+    let outcome = Machine::new("attacks/stale-mapping").vcpus(4).run();
+    check_outcome(&outcome, Verdict::Refused);
 }
 
 #[test]
