@@ -14,7 +14,7 @@ fn calls(outcome: &Outcome, environment: &str, call: &str) -> u64 {
 }
 
 /// Two pairs take turns; one wake-up that is lost would stop the machine for good.
-fn take_turns(vcpus: u32) {
+fn take_turns(vcpus: u32) -> Outcome {
     let machine = Machine::new("sleep-turns").vcpus(vcpus);
     let outcome = machine.run().expect_status(0);
     for environment in ["1", "2", "3", "4"] {
@@ -24,6 +24,7 @@ fn take_turns(vcpus: u32) {
         let sleeps = calls(&outcome, environment, "environment_sleep");
         assert!((TURNS..=2 * TURNS).contains(&sleeps), "{sleeps} sleeps");
     }
+    outcome
 }
 
 #[test]
@@ -41,5 +42,18 @@ fn turns_on_two_vcpus() {
 #[test]
 fn turns_on_four_vcpus() {
     require_kvm!();
-    take_turns(4);
+    // Each has a vCPU for itself, which has nothing to do while it sleeps.
+    let outcome = take_turns(4);
+    let halts = outcome.report().number("/counters/kvm/halt_exits");
+    assert!(halts > 0, "no vCPU has halted");
+}
+
+#[test]
+fn an_interrupt_ends_a_sleep() {
+    require_kvm!();
+    const SECTORS: u64 = 32;
+    let outcome = Machine::new("sleep-interrupt").run().expect_status(0);
+    assert_eq!(calls(&outcome, "sleep-interrupt", "environment_wait"), 0);
+    let sleeps = calls(&outcome, "sleep-interrupt", "environment_sleep");
+    assert!((SECTORS..=2 * SECTORS).contains(&sleeps), "{sleeps} sleeps");
 }

@@ -125,3 +125,30 @@ fn mappings_of_what_is_no_memory_are_not_counted() {
     ledger.remove_mapping(BLOCK);
     assert_eq!(snapshot(&ledger), before);
 }
+
+#[test]
+fn words_are_read_only_under_a_capability_to_read_their_frame() {
+    let mut ledger = machine();
+    let frames = allocate(&mut ledger, ONE, FIRST, 20, 0).unwrap();
+    let blocks = allocate(&mut ledger, ONE, 5 * BLOCK, 1, 9).unwrap();
+    let dma = map_dma(&mut ledger, ONE, frames, (FIRST, 1), Rights::READ).unwrap();
+    let blind = ledger.add_capability(ONE, Name::new(Kind::Frames, FIRST, 1), Rights::WRITE);
+    let before = snapshot(&ledger);
+    for (capability, frame, answer) in [
+        (frames, FIRST, Ok(())),
+        (frames, FIRST + 19, Ok(())),
+        (blocks, 6 * BLOCK - 1, Ok(())),
+        (Capability::NONE, FIRST, Err(Error::BadCapability)),
+        (dma, FIRST, Err(Error::WrongKind)),
+        (blind, FIRST, Err(Error::NotPermitted)),
+        (frames, FIRST - 1, Err(Error::OutOfRange)),
+        (frames, FIRST + 20, Err(Error::OutOfRange)),
+        (frames, u64::MAX, Err(Error::OutOfRange)),
+        (blocks, 6 * BLOCK, Err(Error::OutOfRange)),
+    ] {
+        assert_eq!(ledger.check_read(ONE, capability, frame), answer, "{frame}");
+    }
+    let others = ledger.check_read(TWO, frames, FIRST);
+    assert_eq!(others, Err(Error::BadCapability));
+    assert_eq!(snapshot(&ledger), before);
+}
