@@ -6,7 +6,10 @@ use exo_tests::{Disk, Guest, Machine, require_kvm};
 
 fn every_environment_gets_its_turns(environments: u64, vcpus: u32, yields: u64) {
     let guest = Guest::copy(&["yield-many"]);
+    // Nobody is to be switched by force: turns are counted.
     let outcome = crowd(&guest, environments, vcpus, "yield-many", yields)
+        .option("--slice")
+        .option("none")
         .run()
         .expect_status(0);
     for number in 0..environments {

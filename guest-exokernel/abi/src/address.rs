@@ -7,6 +7,7 @@
 //! | `PAGE_TABLES` | + 512 GiB | the page tables of this environment | kernel |
 //! | `ENVIRONMENT_PAGE` | + 4 KiB | what this environment was given; exception frames | kernel |
 //! | `CALL_PAGE` | + 4 KiB | batches, upcall credit, event counters | libOS and kernel |
+//! | `VECTOR_PAGE` | + 4 KiB | vector registers over a forced switch, where ring 0 cannot save them | libOS |
 //! | `INTERFACE_PAGE` | + 4 KiB | kernel interface page, with the gate | kernel |
 //! | `EXPORTED_TABLES` | | the exported tables | kernel |
 //! | `KERNEL_BASE` | top | kernel, supervisor only | kernel |
@@ -37,6 +38,8 @@ pub const PAGE_TABLES: u64 = 0x7e80_0000_0000;
 pub const ENVIRONMENT_PAGE: u64 = 0x7f00_0000_0000;
 /// The [`crate::environment::CallPage`] of this environment.
 pub const CALL_PAGE: u64 = ENVIRONMENT_PAGE + PAGE_SIZE;
+/// The vector page: where code of the interface page keeps the vector registers that ring 0 cannot reach, over a forced switch.
+pub const VECTOR_PAGE: u64 = CALL_PAGE + PAGE_SIZE;
 /// The [`crate::interface_page::InterfacePage`], the same in every environment.
 pub const INTERFACE_PAGE: u64 = 0x7f80_0000_0000;
 /// The exported tables; the interface page says what lies where.

@@ -44,6 +44,9 @@ impl Features {
     pub const SMAP: u64 = 1 << 7;
     /// Ring 3 can be kept from reading where descriptor tables lie (UMIP).
     pub const UMIP: u64 = 1 << 8;
+    /// The timer of the local APIC has the TSC-deadline mode. Without it, or without `X2APIC` or a known TSC frequency, slices
+    /// end only when their owners yield.
+    pub const TSC_DEADLINE: u64 = 1 << 9;
 }
 
 /// First in the bundle.
@@ -70,9 +73,11 @@ pub struct BundleHeader {
     pub tables: u64,
     /// Capability slots, all quotas together.
     pub capabilities: u64,
+    /// Length of a time slice in microseconds; 0: slices have no end.
+    pub slice: u64,
 }
 
-const _: () = assert!(size_of::<BundleHeader>() == 64);
+const _: () = assert!(size_of::<BundleHeader>() == 72);
 
 /// A run of pages of the bundle, and where the program wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -15,7 +15,7 @@ abi_enum! {
         Null = CALL_BASE => "null",
         /// `(status)`: ends the calling environment; everything that it holds is freed.
         EnvironmentExit = CALL_BASE + 1 => "environment_exit",
-        /// `()`: lets the next runnable environment of this vCPU go on.
+        /// `(0 or environment)`: lets the next environment of this vCPU have its turn, or a named one the rest of the slice.
         EnvironmentYield = CALL_BASE + 2 => "environment_yield",
         /// `(seen)`: sleeps until the caller's event counter differs from `seen`.
         EnvironmentWait = CALL_BASE + 3 => "environment_wait",
@@ -54,6 +54,8 @@ abi_enum! {
         EnvironmentSleep = CALL_BASE + 19 => "environment_sleep",
         /// `(environment)` -> 1 if it woke: looks whether the predicate holds that an environment sleeps on.
         EnvironmentWake = CALL_BASE + 20 => "environment_wake",
+        /// `()`: the code of the interface page says that vector registers are stored or loaded, as a forced switch asked it to.
+        VectorsMoved = CALL_BASE + 21 => "vectors_moved",
     }
 }
 

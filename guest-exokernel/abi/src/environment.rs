@@ -99,14 +99,27 @@ pub struct EnvironmentEntry {
     pub calls: [u64; CALL_COUNT],
     /// Device interrupts taken for it.
     pub interrupts: u64,
+    /// Ticks of the time stamp counter for which it has run, up to the last switch.
+    pub ticks: u64,
+    /// Turns that it got.
+    pub turns: u64,
+    /// Turns that the kernel ended by a forced switch.
+    pub forced_switches: u64,
+    /// Slices that it ended too late, although it had asked for an upcall; each costs it a turn.
+    pub penalties: u64,
 }
 
-const _: () = assert!(size_of::<EnvironmentEntry>() == 128 + 8 * CALL_COUNT + 8);
+const _: () = assert!(size_of::<EnvironmentEntry>() == 128 + 8 * CALL_COUNT + 40);
 
 /// Most capabilities that an environment starts with.
 pub const INITIAL_CAPABILITIES_MAX: usize = 64;
 /// Offset in the environment page of the top of the exception stack: the CPU pushes downwards from here.
 pub const EXCEPTION_STACK_TOP: u64 = 0xe00;
+/// Offset in the environment page of the top of the slice stack: where the CPU pushes when the timer ends a slice, and where a slice
+/// upcall finds what it interrupted.
+pub const SLICE_STACK_TOP: u64 = 0x760;
+/// General registers that a forced switch saves.
+pub const SAVED_REGISTERS: usize = 15;
 /// Vectors that can have an upcall slot: 0..31 the exceptions, [`crate::upcall::VECTOR_SYSCALL`] the reflected `syscall`.
 pub const UPCALL_SLOTS: usize = 33;
 
@@ -130,8 +143,38 @@ pub struct EnvironmentPage {
     pub capabilities: [u64; INITIAL_CAPABILITIES_MAX],
     /// Unused, zero.
     pub reserved: [u64; 58],
+    /// What the last forced switch saved: x87 and SSE, as `fxsave64` writes it.
+    pub saved_floating_point: [u64; 64],
+    /// r15 r14 r13 r12 r11 r10 r9 r8 rbp rdi rsi rbx rdx rcx rax.
+    pub saved_registers: [u64; SAVED_REGISTERS],
+    /// RIP CS RFLAGS RSP SS.
+    pub saved_frame: [u64; 5],
+    /// Bases of FS and GS.
+    pub saved_bases: [u64; 2],
+    /// Unused, zero.
+    pub saved_reserved: [u64; 2],
+    /// Where the CPU pushes when a slice ends: RIP CS RFLAGS RSP SS are the last five words.
+    pub slice_frame: [u64; SAVED_REGISTERS + 5],
+    /// What `iretq` takes for the upcall at the end of a slice: entry; 0: none.
+    pub slice_end_entry: u64,
+    /// Code segment.
+    pub slice_code_segment: u64,
+    /// Flags.
+    pub slice_flags: u64,
+    /// Stack.
+    pub slice_stack: u64,
+    /// Stack segment.
+    pub slice_stack_segment: u64,
+    /// Ticks that the libOS has from the end of its slice to its yield; 0: it asked for no upcall.
+    pub slice_grace: u64,
+    /// Entry of the upcall at the beginning of a slice; 0: none.
+    pub slice_begin_entry: u64,
+    /// What stood where gates and exceptions push, over a forced switch that itself goes through a gate.
+    pub saved_gate_frame: [u64; 5],
+    /// Unused, zero.
+    pub slice_reserved: [u64; 8],
     /// Where the CPU pushes exception frames; the last one starts at a place that its vector determines.
-    pub exception_stack: [u64; (EXCEPTION_STACK_TOP as usize - 0x400) / 8],
+    pub exception_stack: [u64; (EXCEPTION_STACK_TOP as usize - 0x800) / 8],
     /// What `iretq` takes for an upcall: code segment.
     pub upcall_code_segment: u64,
     /// Flags of an upcall: interrupts on, all else clear.
@@ -150,7 +193,9 @@ pub struct EnvironmentPage {
 
 const _: () = {
     assert!(size_of::<EnvironmentPage>() == 4096);
-    assert!(core::mem::offset_of!(EnvironmentPage, exception_stack) == 0x400);
+    assert!(core::mem::offset_of!(EnvironmentPage, saved_floating_point) == 0x400);
+    assert!(core::mem::offset_of!(EnvironmentPage, slice_end_entry) as u64 == SLICE_STACK_TOP);
+    assert!(core::mem::offset_of!(EnvironmentPage, exception_stack) == 0x800);
     assert!(
         core::mem::offset_of!(EnvironmentPage, upcall_code_segment) as u64 == EXCEPTION_STACK_TOP
     );
@@ -177,8 +222,12 @@ pub struct CallPage {
     pub bytes: u64,
     /// Requests that the libOS completed on its queues, as it says.
     pub requests: u64,
+    /// As `upcall_credit`, for the upcalls at the beginning and the end of a slice.
+    pub slice_credit: u32,
+    /// Zero.
+    pub reserved2: u32,
     /// Unused.
-    pub unused: [u64; 27],
+    pub unused: [u64; 26],
     /// Interrupts taken, by event index.
     pub event_counters: [u64; EVENTS_MAX],
     /// The batch of `page_map`, `page_protect` or `page_unmap`.

@@ -55,4 +55,10 @@ pub struct InterfacePage {
     pub frame_table: u64,
     /// The [`crate::layout::Summary`].
     pub summary: u64,
+    /// Exported slice table, of the vectors of all vCPUs.
+    pub slices: u64,
+    /// Entries.
+    pub slice_count: u64,
+    /// Length of a slice in ticks of the time stamp counter; 0: slices have no end.
+    pub slice_ticks: u64,
 }

@@ -9,6 +9,7 @@ use crate::capability::CapabilityEntry;
 use crate::environment::{ENVIRONMENTS_MAX, EnvironmentEntry, EnvironmentId};
 use crate::frame::{BlockEntry, FrameEntry};
 use crate::function::{FUNCTIONS_MAX, FunctionEntry};
+use crate::slice::{SLICES, SliceEntry};
 
 /// Where the kernel's text is loaded.
 pub const KERNEL_TEXT: u64 = 0x10_0000;
@@ -19,8 +20,8 @@ pub const KERNEL_LIMIT: u64 = 1 << 30;
 /// Most memory of a machine.
 pub const MEMORY_MAX: u64 = 1 << 38;
 
-/// Bytes from one environment's pair of pages to the next.
-pub const ENVIRONMENT_PAIR: u64 = 2 * PAGE_SIZE;
+/// Bytes from one environment's pages (environment page, call page, vector page) to the next one's.
+pub const ENVIRONMENT_PAGES: u64 = 3 * PAGE_SIZE;
 
 /// Counts that change as the machine runs; first in the exported tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -71,12 +72,14 @@ pub struct Sizes {
     pub capabilities: u64,
     /// Functions on the bus.
     pub functions: u64,
+    /// vCPUs.
+    pub vcpus: u64,
 }
 
 /// Where everything of the kernel lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// One pair of pages per environment: its environment page, then its call page.
+    /// Three pages per environment: environment page, call page, vector page.
     pub environment_pages: Table,
     /// Frames for page tables.
     pub table_pool: Table,
@@ -86,6 +89,8 @@ pub struct Layout {
     pub environments: Table,
     /// Exported function table.
     pub functions: Table,
+    /// Exported slice table: the vector of vCPU 0, then that of vCPU 1, and so on.
+    pub slices: Table,
     /// Exported capability table.
     pub capabilities: Table,
     /// Exported block table.
@@ -102,6 +107,7 @@ impl Layout {
         if sizes.environments == 0
             || sizes.environments > ENVIRONMENTS_MAX as u64
             || sizes.functions > FUNCTIONS_MAX as u64
+            || sizes.vcpus > VCPUS_MAX as u64
             || sizes.tables > KERNEL_LIMIT / PAGE_SIZE
             || sizes.capabilities > u32::MAX as u64
             || sizes.kernel_end > KERNEL_LIMIT
@@ -117,7 +123,7 @@ impl Layout {
             None => return None,
         };
         let table_pool = Table {
-            start: end(environment_pages, ENVIRONMENT_PAIR),
+            start: end(environment_pages, ENVIRONMENT_PAGES),
             count: sizes.tables,
         };
         let exported = match align_up(end(table_pool, PAGE_SIZE), BLOCK_SIZE) {
@@ -132,8 +138,12 @@ impl Layout {
             start: end(environments, size_of::<EnvironmentEntry>() as u64),
             count: sizes.functions,
         };
-        let capabilities = Table {
+        let slices = Table {
             start: end(functions, size_of::<FunctionEntry>() as u64),
+            count: sizes.vcpus * SLICES as u64,
+        };
+        let capabilities = Table {
+            start: end(slices, size_of::<SliceEntry>() as u64),
             count: sizes.capabilities,
         };
         let blocks = Table {
@@ -158,6 +168,7 @@ impl Layout {
             exported,
             environments,
             functions,
+            slices,
             capabilities,
             blocks,
             frames,
@@ -191,6 +202,7 @@ mod tests {
         tables: 64,
         capabilities: 64,
         functions: 3,
+        vcpus: 2,
     };
 
     #[test]

@@ -16,6 +16,7 @@ use exo_abi::layout::Summary;
 use exo_abi::map::MapEntry;
 use exo_abi::port::{ExitCode, KERNEL_PORTS, PortRange};
 use exo_abi::pvh::{MemoryEntry, ModuleEntry, StartInfo};
+use exo_abi::slice::SliceEntry;
 use exo_abi::term::{Comparison, Source, Term};
 use exo_abi::upcall::Vector;
 use exo_abi::{Call, Capability, Error, Kind, Rights};
@@ -84,6 +85,7 @@ fn describe() -> String {
         ("SMEP", Features::SMEP),
         ("SMAP", Features::SMAP),
         ("UMIP", Features::UMIP),
+        ("TSC_DEADLINE", Features::TSC_DEADLINE),
     ] {
         writeln!(out, "feature {name} {bit:#x}").unwrap();
     }
@@ -94,7 +96,7 @@ fn describe() -> String {
     list_constants!(out:
         address::{
             PAGE_SIZE, PAGE_SHIFT, BLOCK_SIZE, BLOCK_ORDER, BLOCK_FRAMES, PROGRAM_BASE, PROGRAM_END, FRAME_WINDOW,
-            FRAME_WINDOW_SIZE, LOWER_HALF_END, PAGE_TABLES, ENVIRONMENT_PAGE, CALL_PAGE, INTERFACE_PAGE, EXPORTED_TABLES, KERNEL_BASE,
+            FRAME_WINDOW_SIZE, LOWER_HALF_END, PAGE_TABLES, ENVIRONMENT_PAGE, CALL_PAGE, VECTOR_PAGE, INTERFACE_PAGE, EXPORTED_TABLES, KERNEL_BASE,
             KERNEL_DEVICES, DEVICE_HOLE, DEVICE_HOLE_END,
         },
         bundle::{BUNDLE_MAGIC, SEGMENTS_MAX, ENVIRONMENT_FUNCTIONS_MAX, ENVIRONMENT_PORTS_MAX, ENVIRONMENT_EXTENTS_MAX,
@@ -104,7 +106,7 @@ fn describe() -> String {
         capability::{DEPTH_MAX, REVOKE_BATCH},
         environment::{
             ENVIRONMENTS_MAX, NAME_MAX, INITIAL_CAPABILITIES_MAX, EXCEPTION_STACK_TOP, UPCALL_SLOTS, EVENTS_MAX,
-            UPCALL_CREDIT, ACCEPTS_ANY,
+            UPCALL_CREDIT, ACCEPTS_ANY, SLICE_STACK_TOP, SAVED_REGISTERS,
         },
         error::{DONE},
         function::{
@@ -113,12 +115,13 @@ fn describe() -> String {
             PCI_COMMAND_BUS_MASTER, PCI_MSIX_CAPABILITY, PCI_MSIX_ENABLE, STOP_REASONS,
         },
         interface_page::{INTERFACE_MAGIC, GATE_CODE_OFFSET},
-        layout::{KERNEL_TEXT, KERNEL_DATA, KERNEL_LIMIT, MEMORY_MAX, ENVIRONMENT_PAIR},
+        layout::{KERNEL_TEXT, KERNEL_DATA, KERNEL_LIMIT, MEMORY_MAX, ENVIRONMENT_PAGES},
         map::{MAP_BATCH, MAP_PAGES_MAX},
         page_entry::{PRESENT, WRITE, USER, ACCESSED, DIRTY, LARGE, NO_EXECUTE, ADDRESS},
         port::{CONSOLE_PORT, ERROR_PORT, EXIT_PORT, CONTROL_PORT, PORTS_END},
         pvh::{START_MAGIC, NOTE_PHYS32_ENTRY, MEMORY_RAM},
         term::{PREDICATE_TERMS_MAX, FILTER_TERMS_MAX, FILTER_REACH, END_OF_PRODUCT},
+        slice::{SLICES},
         upcall::{UPCALL_ENTRY_STRIDE, VECTOR_SYSCALL},
         version::{NOTE_TYPE_ABI_VERSION},
         virtio::{
@@ -132,7 +135,7 @@ fn describe() -> String {
     list_structs!(out:
         BundleHeader {
             magic, abi_version, environment_count, function_count, vcpus, features, tsc_khz, pages, tables,
-            capabilities,
+            capabilities, slice,
         },
         PortRange { first, count },
         ExtentGrant { disk, writable, first, sectors },
@@ -150,14 +153,18 @@ fn describe() -> String {
             name, state, abort_reason, exit_status, abort_vector, abort_error_code, abort_instruction, abort_address,
             vcpu, frames, frames_quota, tables, tables_quota, capabilities, capabilities_quota, dma_mappings,
             dma_mappings_quota, first_capability, accepts, reserved, calls, interrupts,
+            ticks, turns, forced_switches, penalties,
         },
         EnvironmentPage {
             id, capability_count, grant_first, grant_frames, arguments, argument_count, capabilities, reserved,
+            saved_floating_point, saved_registers, saved_frame, saved_bases, saved_reserved, slice_frame, slice_end_entry,
+            slice_code_segment, slice_flags, slice_stack, slice_stack_segment, slice_grace, slice_begin_entry, saved_gate_frame,
+            slice_reserved,
             exception_stack, upcall_code_segment, upcall_flags, upcall_stack, upcall_stack_segment, upcall_entries,
             kernel_stack, tail,
         },
         CallPage {
-            upcall_credit, reserved, events, start_time, bytes, requests, unused, event_counters, batch,
+            upcall_credit, reserved, events, start_time, bytes, requests, slice_credit, reserved2, unused, event_counters, batch,
         },
         BlockEntry { owner, state, reserved, used, reserved2, mappings, reserved3 },
         FrameEntry { owner, reserved, mappings },
@@ -167,11 +174,13 @@ fn describe() -> String {
         FunctionEntry { record, owner, bound, reserved, routes, queues, extent },
         InterfacePage {
             magic, abi_version, gate, gate_entry, tsc_khz, features, vcpus, frames, environments, environment_count,
-            capabilities, capability_count, functions, function_count, blocks, block_count, frame_table, summary,
+            capabilities, capability_count, functions, function_count, blocks, block_count, frame_table, summary, slices,
+            slice_count, slice_ticks,
         },
         Summary {
             free_blocks, split_frames_used, free_tables, capabilities_used, environments_alive, running, sequence, reserved,
         },
+        SliceEntry { owner, reserved, ticks },
         MapEntry { address, frame, pages, rights, capability },
         Term { comparison, source, width, flags, offset, capability, frame, mask, value },
         StartInfo {

@@ -9,12 +9,15 @@ use exo_abi::{Capability, EnvironmentId, Kind};
 use crate::hw::{console, memory, vcpu};
 use crate::kernel::Kernel;
 use crate::mappings::{unmap_capability, unmap_window};
-use crate::{bindings, control_device, ports, predicates};
+use crate::{bindings, control_device, ports, predicates, slices};
 
 /// Takes back everything of an environment whose end is recorded. Cost: linear in what it held.
 pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
     if kernel.ledger.tables().summary.environments_alive == 0 {
         console::end_machine(ExitCode::Orderly);
+    }
+    if let Ok(entry) = kernel.ledger.environment(id) {
+        slices::stop(kernel, entry.vcpu as usize, id);
     }
     // Functions and queues first: when they have ended nothing is in flight, and no frame is given back under a device's hands.
     let mut next = kernel.ledger.newest_capability(id);

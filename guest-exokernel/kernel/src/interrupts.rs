@@ -1,28 +1,41 @@
-//! Interrupts. By a device: count the event for whoever bound the vector, and wake it. By another vCPU: forget translations.
+//! Interrupts: those of devices count an event for whoever bound the vector, and wake it; the kernel's own are handled where they belong.
 
+use crate::hw::vcpu::{DEVICE_VECTORS, FIRST_DEVICE_VECTOR, TIMER_VECTOR, WAKE_VECTOR};
 use crate::hw::{registers, shootdown, vcpu};
-use crate::kernel::with_kernel;
-use crate::predicates;
+use crate::kernel::{Kernel, with_kernel};
+use crate::{predicates, timer};
 
-/// Called by interrupt.S with the number of the device vector.
+const TIMER: usize = TIMER_VECTOR - FIRST_DEVICE_VECTOR;
+const WAKE: usize = WAKE_VECTOR - FIRST_DEVICE_VECTOR;
+
+/// Called by interrupt.S with the position of the vector behind the first of devices.
 pub extern "C" fn handle_interrupt(vector: u64) {
     registers::end_interrupt();
     let index = vcpu::index();
-    with_kernel(|kernel| {
-        let Some(route) = kernel
-            .vcpus
-            .get(index)
-            .and_then(|vcpu| vcpu.routes.get(vector as usize))
-        else {
-            return;
-        };
-        let Ok(environment) = kernel.environment(route.environment) else {
-            return;
-        };
-        environment.context.pages.raise_event(route.event);
-        kernel.ledger.count_interrupt(route.environment);
-        predicates::notice(kernel, index, route.environment);
+    with_kernel(|kernel| match vector as usize {
+        vector @ 0..DEVICE_VECTORS => raise_event(kernel, index, vector),
+        TIMER => timer::handle_moment(kernel, index),
+        // Who was woken is in the queue already; now the slice of whoever runs has an end.
+        WAKE => timer::arm(kernel, index),
+        _ => {}
     });
+}
+
+/// An interrupt of a device.
+fn raise_event(kernel: &mut Kernel, index: usize, vector: usize) {
+    let Some(route) = kernel
+        .vcpus
+        .get(index)
+        .and_then(|vcpu| vcpu.routes.get(vector))
+    else {
+        return;
+    };
+    let Ok(environment) = kernel.environment(route.environment) else {
+        return;
+    };
+    environment.context.pages.raise_event(route.event);
+    kernel.ledger.count_interrupt(route.environment);
+    predicates::notice(kernel, index, route.environment);
 }
 
 /// Called by interrupt.S when another vCPU has interrupted this one. An idle one then looks for whom to run by itself. Takes no

@@ -14,6 +14,8 @@ use crate::hw::vcpu::VCPUS_MAX;
 use crate::iommu::Iommu;
 use crate::predicates::{PREDICATES_MAX, Predicates};
 use crate::routes::Routes;
+use crate::sleepers::Sleepers;
+use crate::timer::Timer;
 
 /// What the kernel keeps of an environment beside its record in the ledger.
 pub struct Environment {
@@ -29,14 +31,36 @@ pub struct Environment {
     pub awaits_predicate: bool,
     /// Who comes behind it in the queue of its vCPU.
     pub next_runnable: EnvironmentId,
+    /// Who comes before it there.
+    pub previous_runnable: EnvironmentId,
+    /// The slots of its vCPU that it owns, as a mask.
+    pub slots: u64,
+    /// Turns that it has to miss.
+    pub debt: u32,
+    /// When it wants to be woken, while `sleeper` is not zero.
+    pub wake_at: u64,
+    /// Its place among the sleepers of its vCPU, plus one; 0: it has none.
+    pub sleeper: usize,
 }
 
 /// What the kernel keeps of a vCPU.
 pub struct Vcpu {
-    /// Who runs next: the first of the queue that [`crate::scheduler`] keeps.
+    /// The first of the queue that [`crate::slices`] keeps.
     pub first_runnable: EnvironmentId,
     /// The end of that queue, while it has a first.
     pub last_runnable: EnvironmentId,
+    /// Slots whose owners could run, or run, as a mask.
+    pub ready: u64,
+    /// The slot that is running.
+    pub position: usize,
+    /// Who gets the rest of the slice; nobody: it is over.
+    pub donated: EnvironmentId,
+    /// When whoever runs began, as a time stamp.
+    pub since: u64,
+    /// Its timer.
+    pub timer: Timer,
+    /// Who sleeps until a moment.
+    pub sleepers: Sleepers,
     /// Where its device vectors lead.
     pub routes: Routes,
 }
@@ -57,6 +81,12 @@ pub struct Kernel {
     pub iommu: Option<Iommu>,
     /// [`exo_abi::bundle::Features`].
     pub features: u64,
+    /// Whether vCPUs have a timer that fires at a time stamp.
+    pub has_timer: bool,
+    /// Length of a slice in ticks of the time stamp counter; 0: slices have no end.
+    pub slice_ticks: u64,
+    /// Ticks between the end of a slice and the moment at which it is too late to yield.
+    pub grace_ticks: u64,
 }
 
 /// The state. `None` until boot has made it.
@@ -72,6 +102,11 @@ pub static ENVIRONMENTS: Once<[Environment; ENVIRONMENTS_MAX]> = Once::new(
             predicate: None,
             awaits_predicate: false,
             next_runnable: EnvironmentId::NOBODY,
+            previous_runnable: EnvironmentId::NOBODY,
+            slots: 0,
+            debt: 0,
+            wake_at: 0,
+            sleeper: 0,
         }
     }; ENVIRONMENTS_MAX],
 );
@@ -86,6 +121,12 @@ pub static VCPUS: Once<[Vcpu; VCPUS_MAX]> = Once::new(
         Vcpu {
             first_runnable: EnvironmentId::NOBODY,
             last_runnable: EnvironmentId::NOBODY,
+            ready: 0,
+            position: 0,
+            donated: EnvironmentId::NOBODY,
+            since: 0,
+            timer: Timer::NEW,
+            sleepers: Sleepers::NONE,
             routes: Routes::NONE,
         }
     }; VCPUS_MAX],

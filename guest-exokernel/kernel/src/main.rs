@@ -35,6 +35,14 @@ mod predicates;
 mod routes;
 #[cfg(target_os = "none")]
 mod scheduler;
+#[cfg(target_os = "none")]
+mod sleepers;
+#[cfg(target_os = "none")]
+mod sleeping;
+#[cfg(target_os = "none")]
+mod slices;
+#[cfg(target_os = "none")]
+mod timer;
 
 /// The kernel is no program of the host: `scripts/build` builds it for its own target.
 #[cfg(not(target_os = "none"))]

@@ -1,126 +1,204 @@
-//! Which environment runs next on a vCPU: the first of its queue of those that are runnable. Who has had its turn goes to the end.
+//! Switches: who runs on a vCPU, for how long, and what becomes of whoever ran before.
 //!
-//! Whoever runs is in no queue, and only who runs can wait or end: so nobody is ever taken out of the middle.
+//! [`run_next`] begins a slice and runs whoever [`slices`] says; [`donate`] gives the rest of the slice to a named environment. A slice
+//! ends by a yield, by a wait, or by the timer: then `interrupt.S` tells a libOS that asked for it, and [`end_slice`] is what remains:
+//! who asked for nothing, or is too late, is switched by force, and finds every register as it was when it goes on.
 
-use exo_abi::EnvironmentId;
 use exo_abi::environment::State;
-use exo_lock::Sleeper;
+use exo_abi::{EnvironmentId, Error};
 
-use crate::hw::{memory, registers, switch, vcpu};
+use crate::hw::switch::{Context, Progress};
+use crate::hw::vcpu::SliceClock;
+use crate::hw::{interface_page, memory, registers, switch, vcpu};
 use crate::kernel::{Kernel, with_kernel};
+pub use crate::sleeping::{sleep, wake};
+use crate::{slices, timer};
 
-/// Whether somebody waits for its turn on vCPU `index`.
-pub fn has_runnable(kernel: &Kernel, index: usize) -> bool {
-    kernel
-        .vcpus
-        .get(index)
-        .is_some_and(|vcpu| vcpu.first_runnable != EnvironmentId::NOBODY)
+/// The moment of the kernel's alarm has come on vCPU `index`.
+pub fn handle_alarm(_kernel: &mut Kernel, _index: usize) {}
+
+/// Gives the rest of the slice to an environment that could run: [`run_next`] will run it. Where the slice has ended there is nothing to
+/// give, and it is anybody's turn. The caller is noted already, and has not been added again.
+pub fn donate(kernel: &mut Kernel, index: usize, id: EnvironmentId) -> Result<(), Error> {
+    check_donation(kernel, index, id)?;
+    let clock = SliceClock::of(index);
+    let ended = clock.in_grace()
+        || kernel.slice_ticks != 0
+            && slices::has_rival(kernel, index)
+            && clock.end() <= registers::time_stamp();
+    if !ended && let Some(vcpu) = kernel.vcpus.get_mut(index) {
+        vcpu.donated = id;
+    }
+    Ok(())
 }
 
-/// Puts an environment that is in no queue at the end of that of vCPU `index`.
-pub fn add_runnable(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
-    let Some(vcpu) = kernel.vcpus.get_mut(index) else {
-        return;
-    };
-    let last = core::mem::replace(&mut vcpu.last_runnable, id);
-    if vcpu.first_runnable == EnvironmentId::NOBODY {
-        vcpu.first_runnable = id;
-    } else if let Ok(environment) = kernel.environment(last) {
-        environment.next_runnable = id;
+/// Whether whoever runs on vCPU `index` may give its slice to this environment.
+fn check_donation(kernel: &mut Kernel, index: usize, id: EnvironmentId) -> Result<(), Error> {
+    let entry = kernel.ledger.environment(id)?;
+    if entry.vcpu as usize != index {
+        return Err(Error::BadArgument);
     }
-}
-
-/// Takes the first environment out of the queue of vCPU `index`.
-fn take_runnable(kernel: &mut Kernel, index: usize) -> Option<EnvironmentId> {
-    let first = kernel.vcpus.get(index)?.first_runnable;
-    let environment = kernel.environment(first).ok()?;
-    let next = core::mem::replace(&mut environment.next_runnable, EnvironmentId::NOBODY);
-    kernel.vcpus.get_mut(index)?.first_runnable = next;
-    Some(first)
-}
-
-/// An environment that sleeps or is about to, for the protocol of [`exo_lock`].
-struct Sleeping<'k> {
-    kernel: &'k mut Kernel,
-    id: EnvironmentId,
-    /// The vCPU that runs it.
-    vcpu: usize,
-    /// The vCPU that runs this.
-    here: usize,
-    /// Whether what it waits for has happened.
-    has_event: bool,
-}
-
-impl Sleeper for Sleeping<'_> {
-    fn has_event(&mut self) -> bool {
-        self.has_event
+    if entry.state != State::Runnable as u32 {
+        return Err(Error::BadState);
     }
-    fn is_asleep(&mut self) -> bool {
-        let entry = self.kernel.ledger.environment(self.id);
-        entry.is_ok_and(|entry| entry.state == State::Waiting as u32)
-    }
-    fn set_asleep(&mut self) {
-        self.kernel.ledger.set_state(self.id, State::Waiting);
-    }
-    fn set_runnable(&mut self) {
-        self.kernel.ledger.set_state(self.id, State::Runnable);
-        add_runnable(self.kernel, self.vcpu, self.id);
-    }
-    fn is_idle_elsewhere(&mut self) -> bool {
-        self.vcpu != self.here && self.kernel.ledger.running(self.vcpu) == EnvironmentId::NOBODY
-    }
-    fn interrupt(&mut self) {
-        registers::interrupt_vcpu(self.vcpu, vcpu::NEIGHBOUR_VECTOR);
-    }
-}
-
-/// Lets the caller on vCPU `index` sleep, unless what it waits for has happened. Whether it sleeps.
-pub fn sleep(kernel: &mut Kernel, index: usize, caller: EnvironmentId, has_event: bool) -> bool {
-    exo_lock::fall_asleep(&mut Sleeping {
-        kernel,
-        id: caller,
-        vcpu: index,
-        here: index,
-        has_event,
-    })
-}
-
-/// Ends the sleep of an environment, if it sleeps. `index` is the vCPU that runs this; an idle one that runs the environment is
-/// interrupted.
-pub fn wake(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
-    let Ok(vcpu) = kernel.ledger.environment(id).map(|entry| entry.vcpu) else {
-        return;
-    };
-    exo_lock::wake(&mut Sleeping {
-        kernel,
-        id,
-        vcpu: vcpu as usize,
-        here: index,
-        has_event: true,
-    });
+    Ok(())
 }
 
 /// Runs whoever is next on this vCPU; halts while nobody is.
 pub fn run_next(index: usize) -> ! {
     loop {
-        let next = with_kernel(|kernel| {
-            let next = take_runnable(kernel, index);
-            let running = next.unwrap_or(EnvironmentId::NOBODY);
-            kernel.ledger.set_running(index, running);
-            let id = next?;
-            let features = kernel.features;
-            let context = kernel.environment(id).ok()?.context;
-            Some((context, features))
-        });
-        match next {
-            Some((context, features)) => {
-                switch::prepare(index, &context);
-                switch::resume(index, &context, features)
-            }
+        match with_kernel(|kernel| begin_turn(kernel, index)) {
+            Some((context, features)) => switch::resume(index, &context, features),
             None => {
                 registers::set_root(memory::kernel_root());
+                vcpu::use_interrupt_stack(index);
                 registers::wait_for_interrupt();
             }
+        }
+    }
+}
+
+/// Chooses who runs now, makes the vCPU ready for it, and begins its slice: its context and the features of the machine.
+fn begin_turn(kernel: &mut Kernel, index: usize) -> Option<(Context, u64)> {
+    let vcpu = kernel.vcpus.get_mut(index)?;
+    let position = vcpu.position;
+    let donated = core::mem::replace(&mut vcpu.donated, EnvironmentId::NOBODY);
+    let next = if donated == EnvironmentId::NOBODY {
+        slices::next(kernel, index)
+    } else {
+        if kernel.environment(donated).is_ok_and(|one| one.slots == 0) {
+            slices::take(kernel, index, donated);
+        }
+        Some(donated)
+    };
+    let context = next.and_then(|id| load_context(kernel, id));
+    if let Some(context) = &context {
+        switch::prepare(index, context);
+    }
+    // As late as can be, so that even a short slice is not over before it begins.
+    let now = registers::time_stamp();
+    charge(kernel, index, position, now);
+    let id = next.unwrap_or(EnvironmentId::NOBODY);
+    kernel.ledger.set_running(index, id);
+    kernel.ledger.count_turn(id);
+    if donated == EnvironmentId::NOBODY {
+        begin_slice(kernel, index, now);
+    }
+    timer::arm(kernel, index);
+    Some((context?, kernel.features))
+}
+
+/// Lets the slice of whoever runs begin at `now`.
+pub fn begin_slice(kernel: &Kernel, index: usize, now: u64) {
+    let end = now + kernel.slice_ticks;
+    SliceClock::of(index).begin(end, end + kernel.grace_ticks);
+}
+
+/// Charges the time since the last switch to whoever has run in this slot.
+fn charge(kernel: &mut Kernel, index: usize, slot: usize, now: u64) {
+    let before = kernel.ledger.running(index);
+    if let Some(vcpu) = kernel.vcpus.get_mut(index) {
+        let elapsed = now.wrapping_sub(core::mem::replace(&mut vcpu.since, now));
+        if before != EnvironmentId::NOBODY {
+            kernel.ledger.charge_time(before, index, slot, elapsed);
+        }
+    }
+}
+
+/// How an environment is run. What a forced switch has saved is loaded in two steps where ring 0 does not reach all of it.
+fn load_context(kernel: &mut Kernel, id: EnvironmentId) -> Option<Context> {
+    let in_two_steps = interface_page::vector_code(kernel.features).is_some();
+    let context = &mut kernel.environment(id).ok()?.context;
+    if context.progress == Progress::Saved && in_two_steps {
+        context.progress = Progress::Loading;
+    }
+    let loaded = *context;
+    if context.progress == Progress::Saved {
+        context.progress = Progress::None;
+    }
+    Some(loaded)
+}
+
+/// What becomes of whoever the timer has interrupted.
+enum Ending {
+    /// Its slice has not ended, or nobody waits for it.
+    Resume,
+    /// It is told, and has to yield.
+    Upcall,
+    /// All is saved, and somebody else runs.
+    Switch,
+    /// It stores its vector registers by this code first.
+    Store(u64),
+}
+
+/// Called by interrupt.S where the end of a slice is no ordinary upcall, with the registers of whoever runs on its slice stack. Returns 0
+/// to go on with them, 1 to make an upcall of it.
+pub extern "C" fn end_slice() -> u32 {
+    registers::end_interrupt();
+    let index = vcpu::index();
+    match with_kernel(|kernel| judge_end(kernel, index)) {
+        Ending::Resume => 0,
+        Ending::Upcall => 1,
+        Ending::Switch => run_next(index),
+        Ending::Store(code) => switch::store_vectors(index, code),
+    }
+}
+
+fn judge_end(kernel: &mut Kernel, index: usize) -> Ending {
+    let caller = kernel.ledger.running(index);
+    let Ok(context) = kernel.environment(caller).map(|one| one.context) else {
+        return Ending::Resume;
+    };
+    // What its registers are saved for is under way; at its end the timer is armed again.
+    if context.progress != Progress::None {
+        return Ending::Resume;
+    }
+    let clock = SliceClock::of(index);
+    let now = registers::time_stamp();
+    let end = if clock.in_grace() {
+        clock.grace_end()
+    } else {
+        clock.end()
+    };
+    if now < end || !slices::has_rival(kernel, index) {
+        timer::arm(kernel, index);
+        return Ending::Resume;
+    }
+    if clock.in_grace() {
+        slices::punish(kernel, caller);
+    } else if context.pages.wants_slice_end() && context.pages.take_slice_credit() {
+        clock.set_ends(end, now + kernel.grace_ticks);
+        clock.begin_grace();
+        timer::arm(kernel, index);
+        return Ending::Upcall;
+    }
+    force_switch(kernel, index, caller, &context)
+}
+
+/// Saves whoever runs.
+fn force_switch(
+    kernel: &mut Kernel,
+    index: usize,
+    caller: EnvironmentId,
+    context: &Context,
+) -> Ending {
+    switch::save(context);
+    kernel.ledger.count_forced_switch(caller);
+    let code = interface_page::vector_code(kernel.features);
+    if let Ok(environment) = kernel.environment(caller) {
+        environment.context.progress = match code {
+            Some(_) => Progress::Storing,
+            None => Progress::Saved,
+        };
+    }
+    match code {
+        Some(code) => {
+            context.pages.save_gate_frame();
+            Ending::Store(code.store)
+        }
+        None => {
+            slices::add(kernel, index, caller);
+            Ending::Switch
         }
     }
 }

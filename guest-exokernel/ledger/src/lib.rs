@@ -37,6 +37,7 @@ mod memory;
 mod queues;
 mod search;
 mod sequence;
+mod slices;
 mod tree;
 
 pub use audit::Inconsistency;
@@ -51,6 +52,7 @@ use exo_abi::environment::EnvironmentEntry;
 use exo_abi::frame::{BlockEntry, FrameEntry};
 use exo_abi::function::FunctionEntry;
 use exo_abi::layout::Summary;
+use exo_abi::slice::SliceEntry;
 
 /// The exported tables, all zero at the start: all free.
 pub struct Tables<'t> {
@@ -60,6 +62,8 @@ pub struct Tables<'t> {
     pub environments: &'t mut [EnvironmentEntry],
     /// Device functions.
     pub functions: &'t mut [FunctionEntry],
+    /// Slice vectors of all vCPUs.
+    pub slices: &'t mut [SliceEntry],
     /// Capability slots.
     pub capabilities: &'t mut [CapabilityEntry],
     /// One entry per 2 MiB.

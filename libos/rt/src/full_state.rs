@@ -85,6 +85,7 @@ unsafe extern "C" fn yield_and_store(state: *mut FullState) {
         "push rdi",                                     // [rsp] = state
         "mov r11, {interface}",
         "mov eax, {call}",
+        "xor edi, edi",                                 // to anyone
         "call qword ptr [r11 + {entry}]",
         "pushfq",
         "xchg rax, [rsp + 8]",                          // rax = state, [rsp + 8] = what rax held
@@ -214,6 +215,7 @@ unsafe extern "C" fn fill_and_yield(secret: u64, extensions: u64) {
         "mov eax, {call}",
         "mov rbx, rdi", "mov rcx, rdi", "mov rdx, rdi", "mov rsi, rdi", "mov rbp, rdi",
         "mov r8, rdi", "mov r9, rdi", "mov r10, rdi", "mov r11, rdi", "mov r12, rdi", "mov r13, rdi", "mov r14, rdi", "mov r15, rdi",
+        "mov edi, 0",                                   // to anyone; flags stay
         "call qword ptr [rsp]",
         "push 0x202",
         "popfq",

@@ -118,11 +118,21 @@ pub fn environment_exit(status: u64) -> ! {
     panic!("environment_exit came back with {}", answer.status)
 }
 
-/// [`Call::EnvironmentYield`].
+/// [`Call::EnvironmentYield`], to anyone.
 pub fn environment_yield() -> Result<(), Error> {
-    enter_and_switch(Call::EnvironmentYield as u64, 0)
+    environment_yield_to(EnvironmentId::NOBODY)
+}
+
+/// [`Call::EnvironmentYield`], to a named environment; nobody stands for anyone.
+pub fn environment_yield_to(named: EnvironmentId) -> Result<(), Error> {
+    enter_and_switch(Call::EnvironmentYield as u64, u64::from(named.0))
         .result()
         .map(drop)
+}
+
+/// [`Call::VectorsMoved`]: for code of the interface page; who else calls it is refused.
+pub fn vectors_moved() -> Result<(), Error> {
+    call(Call::VectorsMoved, [0; 4]).map(drop)
 }
 
 /// [`Call::EnvironmentWait`].

@@ -1,8 +1,9 @@
-//! What an upcall must leave as it was: every register, the flags, SSE state and the red zone.
+//! What an upcall, or a forced switch, must leave as it was: every register, the flags, SSE state and the red zone.
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Everything that a program can see of its own state, but its stack pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,17 +51,26 @@ impl Snapshot {
     pub fn across_undefined_instruction(&self) -> Self {
         let mut after = Self::EMPTY;
         // SAFETY: 1. both live during the call; 2. the function saves and restores what the System V ABI asks.
-        unsafe { cross(self, &raw mut after) };
+        unsafe { cross_undefined_instruction(self, &raw mut after) };
+        after
+    }
+
+    /// Takes on this state, counts `rounds` down without a call, and says what is there then. Counting changes arithmetic flags.
+    pub fn across_time(&self, rounds: u64) -> Self {
+        let mut after = Self::EMPTY;
+        ROUNDS.store(rounds, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { cross_time(self, &raw mut after) };
         after
     }
 }
 
-/// Loads `before`, executes `ud2`, stores `after`.
-///
-/// # Safety
-/// Both pointers are valid; a handler skips the `ud2`.
+/// Makes a function that loads `before`, executes instructions, and stores `after`.
+macro_rules! crossing {
+    ($(#[$meta:meta])* $name:ident: $($instruction:literal),+ $(; $operand:ident = sym $cell:ident)?) => {
+$(#[$meta])*
 #[unsafe(naked)]
-unsafe extern "C" fn cross(before: *const Snapshot, after: *mut Snapshot) {
+unsafe extern "C" fn $name(before: *const Snapshot, after: *mut Snapshot) {
     naked_asm!(
         "push rbx",
         "push rbp",
@@ -109,7 +119,7 @@ unsafe extern "C" fn cross(before: *const Snapshot, after: *mut Snapshot) {
         "mov r14, [rdi + {general} + 104]",
         "mov r15, [rdi + {general} + 112]",
         "mov rdi, [rdi + {general} + 40]",
-        "ud2",
+        $($instruction,)+
         "xchg rax, [rsp]",                              // rax = after, [rsp] = the old rax; no flag changes
         "mov [rax + {general} + 8], rbx",
         "mov [rax + {general} + 16], rcx",
@@ -169,5 +179,23 @@ unsafe extern "C" fn cross(before: *const Snapshot, after: *mut Snapshot) {
         vectors = const offset_of!(Snapshot, vectors),
         control = const offset_of!(Snapshot, control),
         mxcsr = const crate::processor::MXCSR_DEFAULT,
+        $($operand = sym $cell,)?
     )
 }
+    };
+}
+
+crossing! {
+    /// # Safety
+    /// Both pointers are valid; a handler skips the `ud2`.
+    cross_undefined_instruction: "ud2"
+}
+
+crossing! {
+    /// # Safety
+    /// Both pointers are valid.
+    cross_time: "2:", "dec qword ptr [rip + {rounds}]", "jnz 2b"; rounds = sym ROUNDS
+}
+
+/// What is left of the rounds of `cross_time`.
+static ROUNDS: AtomicU64 = AtomicU64::new(0);

@@ -26,6 +26,7 @@ pub fn write(options: &BundleOptions) -> Result<u8, Error> {
             programs: &home.programs()?,
             arguments: &options.arguments,
             vcpus: manifest.vcpus,
+            slice: manifest.slice,
             // The functions are this VMM's: another one has others, and no control device. What is left runs anywhere.
             functions: false,
             attachment: None,

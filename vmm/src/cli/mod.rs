@@ -18,6 +18,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::error::Error;
 use crate::image::size::Size;
+use crate::image::slice::SliceLength;
 
 /// Version of `exo` with that of the contract it speaks.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (ABI version 1)");
@@ -92,6 +93,9 @@ pub struct RunOptions {
     /// Number of vCPUs, in place of the manifest's
     #[arg(long, value_name = "N")]
     pub vcpus: Option<u32>,
+    /// Length of a time slice, from 100 us to 500 ms, or none, in place of the manifest's
+    #[arg(long, value_name = "TIME")]
+    pub slice: Option<SliceLength>,
     /// File or block device to use as a disk; may be given several times, and numbers disks from 0 on
     ///
     /// Without it an image that needs a disk gets one of 16 MiB in memory, in which each little-endian 64-bit word
@@ -165,7 +169,8 @@ The JSON document has these keys; a value that nobody knows is null:
                         unknown-exit-code or machine-failure; what the machine failed of
   environments[]        name, state, exit_status, abort {reason vector error_code instruction
                         address}, counters {kernel_entries by call, upcalls, interrupts,
-                        doorbells, vm_exits, bytes, requests}, held and quotas
+                        doorbells, vm_exits, bytes, requests, ticks, turns, forced_switches,
+                        penalties}, held and quotas
   functions[]           name, queues[] {doorbells interrupts requests bytes stop_reason}
   counters              vm_exits of all vCPUs, kvm: the counters of KVM itself
   timings               microseconds since origin: main, first_run, first_instruction (of a

@@ -90,6 +90,14 @@ pub struct EnvironmentCounters {
     pub bytes: u64,
     /// Requests completed, as the program says.
     pub requests: u64,
+    /// Ticks of the time stamp counter for which it ran.
+    pub ticks: u64,
+    /// Turns that it got on its vCPU.
+    pub turns: u64,
+    /// Turns that the kernel ended by a forced switch.
+    pub forced_switches: u64,
+    /// Slices that it ended too late.
+    pub penalties: u64,
 }
 
 /// Resources and their limits.
@@ -215,6 +223,10 @@ impl EnvironmentReport {
                 vm_exits,
                 bytes: environment.call_page.bytes,
                 requests: environment.call_page.requests,
+                ticks: entry.ticks,
+                turns: entry.turns,
+                forced_switches: entry.forced_switches,
+                penalties: entry.penalties,
             },
             held: Held {
                 frames: entry.frames,

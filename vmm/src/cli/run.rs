@@ -92,6 +92,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             programs: &home.programs()?,
             arguments,
             vcpus,
+            slice: options.slice.unwrap_or(manifest.slice),
             functions: true,
             attachment: attachment.as_ref(),
             disks: &sectors,

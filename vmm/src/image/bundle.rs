@@ -62,6 +62,7 @@ impl Bundle {
             tables: self.header.tables,
             capabilities: self.header.capabilities,
             functions: self.functions.len() as u64,
+            vcpus: u64::from(self.header.vcpus),
         }
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::size::Size;
+use super::slice::SliceLength;
 use crate::error::Error;
 
 pub use checks::{check_arguments, check_memory, check_vcpus};
@@ -30,6 +31,9 @@ pub struct Manifest {
     /// Memory of the machine.
     #[serde(default = "default_memory")]
     pub memory: Size,
+    /// Length of a time slice.
+    #[serde(default = "default_slice")]
+    pub slice: SliceLength,
     /// Device functions.
     #[serde(default, rename = "function")]
     pub functions: Vec<Function>,
@@ -137,6 +141,10 @@ fn one() -> u32 {
 
 fn default_memory() -> Size {
     Size(64 << 20)
+}
+
+fn default_slice() -> SliceLength {
+    SliceLength::DEFAULT
 }
 
 fn default_grant() -> Size {

@@ -9,3 +9,4 @@ pub mod home;
 pub mod manifest;
 pub mod planner;
 pub mod size;
+pub mod slice;

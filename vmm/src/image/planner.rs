@@ -22,6 +22,7 @@ use super::executable::Executable;
 use super::manifest::{
     CAPABILITIES, DMA_MAPPINGS, Environment, Manifest, SPARE_FRAMES, TABLES, check_arguments,
 };
+use super::slice::SliceLength;
 use crate::error::Error;
 
 /// What a bundle is made from, beside the manifest.
@@ -34,6 +35,8 @@ pub struct Choices<'a> {
     pub arguments: &'a [String],
     /// vCPUs of the machine.
     pub vcpus: u32,
+    /// Length of a time slice.
+    pub slice: SliceLength,
     /// Whether there are device functions; without, no environment is given any, nor extents.
     pub functions: bool,
     /// A file that the first environment finds in its memory; its first argument then says where.
@@ -82,6 +85,7 @@ impl Bundle {
                 pages: planner.next_page,
                 tables: sum(|record| record.tables_quota),
                 capabilities: sum(|record| record.capabilities_quota),
+                slice: choices.slice.0,
             },
             functions: vec![FunctionRecord::default(); functions],
             pieces: planner.pieces,

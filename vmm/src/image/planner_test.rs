@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::image::bundle::BundleTarget;
 use crate::image::fixture::{EXECUTE, Elf, Part, READ, WRITE};
+use crate::image::slice::SliceLength;
 
 /// A bundle in memory.
 #[derive(Default)]
@@ -64,6 +65,7 @@ impl Setup {
             programs: &path,
             arguments: &self.arguments,
             vcpus: self.vcpus,
+            slice: SliceLength::DEFAULT,
             functions: true,
             attachment: None,
             disks: &[],
@@ -156,6 +158,7 @@ fn without_functions_nobody_has_any() {
         programs: &path,
         arguments: &[],
         vcpus: 2,
+        slice: SliceLength::DEFAULT,
         functions: false,
         attachment: None,
         disks: &[],

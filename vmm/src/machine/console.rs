@@ -39,8 +39,8 @@ impl Write for Transmitted {
 
 /// The console and where its output goes.
 ///
-/// Programs on several vCPUs write at once, and a string instruction may exit for each of its bytes. So that lines stay
-/// whole, a vCPU that has begun one has the output to itself until it ends it; what others write waits meanwhile.
+/// Programs write at once, on several vCPUs or in turn, and a string instruction may exit for each of its bytes. So that lines stay
+/// whole, an environment that has begun one has the output to itself until it ends it; what others write waits meanwhile.
 pub struct Console {
     state: Mutex<State>,
 }
@@ -51,10 +51,10 @@ const WAITING_MAX: usize = 4096;
 struct State {
     serial: Serial<NotConnected, NoEvents, Transmitted>,
     output: Box<dyn Write + Send>,
-    /// vCPU in the middle of a line.
-    writer: Option<u32>,
-    /// What other vCPUs have written since it began.
-    waiting: BTreeMap<u32, Vec<u8>>,
+    /// Number of the environment in the middle of a line; 0 is the kernel.
+    writer: Option<u16>,
+    /// What others have written since it began.
+    waiting: BTreeMap<u16, Vec<u8>>,
     /// Why output was lost, the first time.
     lost: Option<io::Error>,
 }
@@ -83,8 +83,8 @@ impl Console {
         self.lock().serial.read(offset)
     }
 
-    /// `vcpu` writes bytes, one after the other, to register `offset`: more than one is a string instruction.
-    pub fn write(&self, vcpu: u32, offset: u8, bytes: &[u8]) {
+    /// `from` writes bytes, one after the other, to register `offset`: more than one is a string instruction.
+    pub fn write(&self, from: u16, offset: u8, bytes: &[u8]) {
         let mut state = self.lock();
         for &byte in bytes {
             // Cannot fail: the interrupt line cannot, and memory takes every byte.
@@ -94,12 +94,12 @@ impl Console {
         if transmitted.is_empty() {
             return;
         }
-        if state.writer.is_none_or(|writer| writer == vcpu) {
-            state.print(vcpu, &transmitted);
+        if state.writer.is_none_or(|writer| writer == from) {
+            state.print(from, &transmitted);
             state.print_waiting();
             return;
         }
-        let waiting = state.waiting.entry(vcpu).or_default();
+        let waiting = state.waiting.entry(from).or_default();
         waiting.extend_from_slice(&transmitted);
         if waiting.len() > WAITING_MAX {
             state.writer = None;
@@ -122,13 +122,13 @@ impl State {
     /// Lets those who wait write, until one of them begins a line without ending it.
     fn print_waiting(&mut self) {
         while self.writer.is_none()
-            && let Some((vcpu, bytes)) = self.waiting.pop_first()
+            && let Some((from, bytes)) = self.waiting.pop_first()
         {
-            self.print(vcpu, &bytes);
+            self.print(from, &bytes);
         }
     }
 
-    fn print(&mut self, vcpu: u32, bytes: &[u8]) {
+    fn print(&mut self, from: u16, bytes: &[u8]) {
         // The programs carry on, as with a terminal unplugged. A reader that has gone away wants no more; all else is told at the end.
         let written = self.output.write_all(bytes);
         if let Err(error) = written.and_then(|()| self.output.flush())
@@ -136,7 +136,7 @@ impl State {
         {
             self.lost.get_or_insert(error);
         }
-        self.writer = (bytes.last() != Some(&b'\n')).then_some(vcpu);
+        self.writer = (bytes.last() != Some(&b'\n')).then_some(from);
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_several_vcpus_stay_whole() {
+    fn lines_of_several_writers_stay_whole() {
         let (console, written) = console();
         console.write(0, 0, b"a");
         console.write(1, 0, b"one\ntw");

@@ -5,7 +5,7 @@ use exo_abi::environment::{
     AbortReason, CallPage, EnvironmentEntry, EnvironmentId, State, UPCALL_CREDIT,
 };
 use exo_abi::function::FunctionEntry;
-use exo_abi::layout::{ENVIRONMENT_PAIR, Layout};
+use exo_abi::layout::{ENVIRONMENT_PAGES, Layout};
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::memory::{GuestMemory, Plain};
@@ -62,7 +62,7 @@ pub fn read(memory: &GuestMemory, layout: &Layout) -> Vec<Environment> {
     (0..layout.environments.count)
         .filter_map(|index| {
             let entry = layout.environments.start + index * size_of::<EnvironmentEntry>() as u64;
-            let call_page = layout.environment_pages.start + index * ENVIRONMENT_PAIR + PAGE_SIZE;
+            let call_page = layout.environment_pages.start + index * ENVIRONMENT_PAGES + PAGE_SIZE;
             let Plain(entry) = memory
                 .read_obj::<Plain<EnvironmentEntry>>(GuestAddress(entry))
                 .ok()?;

@@ -52,6 +52,8 @@ pub struct Hypervisor {
     pub vm: Arc<VmFd>,
     /// What its vCPUs are told that they can do.
     cpuid: CpuId,
+    /// Whether their timers have the TSC-deadline mode (api.rst, section 4.46: not told by the bit of CPUID).
+    tsc_deadline: bool,
 }
 
 impl Hypervisor {
@@ -86,6 +88,7 @@ impl Hypervisor {
         Ok(Self {
             vm: Arc::new(vm),
             cpuid,
+            tsc_deadline: kvm.check_extension(Cap::TscDeadlineTimer),
         })
     }
 
@@ -102,6 +105,9 @@ impl Hypervisor {
                 1 => {
                     entry.ebx = entry.ebx & 0xffff | index << 24 | count << 16;
                     entry.ecx |= HYPERVISOR_PRESENT;
+                    if self.tsc_deadline {
+                        entry.ecx |= TSC_DEADLINE;
+                    }
                 }
                 // Extended topology: EDX is the x2APIC id.
                 0xb | 0x1f => entry.edx = index,
@@ -116,6 +122,9 @@ impl Hypervisor {
     /// [`Features`] that depend on the host. What KVM does not offer is not there, whatever the guest's CPUID says.
     pub fn features(&self) -> u64 {
         let mut features = Features::CONTROL_DEVICE | self.vector_features();
+        if self.tsc_deadline {
+            features |= Features::TSC_DEADLINE;
+        }
         for entry in self.cpuid.as_slice() {
             if entry.function == 1 && entry.ecx & X2APIC != 0 {
                 features |= Features::X2APIC;
@@ -160,6 +169,8 @@ impl Hypervisor {
 const XSAVE: u32 = 1 << 26;
 /// CPUID leaf 1, ECX: x2APIC.
 const X2APIC: u32 = 1 << 21;
+/// CPUID leaf 1, ECX: the APIC timer has the TSC-deadline mode.
+const TSC_DEADLINE: u32 = 1 << 24;
 /// CPUID leaf 1, ECX: a hypervisor is there.
 const HYPERVISOR_PRESENT: u32 = 1 << 31;
 /// CPUID leaf 7, EBX: `wrfsbase` and its like.

@@ -13,6 +13,7 @@ use crate::image::executable::Executable;
 use crate::image::fixture::Elf;
 use crate::image::manifest::Manifest;
 use crate::image::planner::Choices;
+use crate::image::slice::SliceLength;
 
 /// Output that the test can look at.
 #[derive(Clone, Default)]
@@ -45,6 +46,7 @@ fn boot(code: &[u8], vcpus: u32) -> Option<(End, String)> {
         programs: folder.path(),
         arguments: &[],
         vcpus,
+        slice: SliceLength::DEFAULT,
         functions: true,
         attachment: None,
         disks: &[],

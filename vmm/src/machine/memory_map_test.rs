@@ -8,6 +8,7 @@ use super::*;
 use crate::image::fixture::Elf;
 use crate::image::manifest::Manifest;
 use crate::image::planner::Choices;
+use crate::image::slice::SliceLength;
 
 fn bundle(folder: &Path, grant: &str) -> Bundle {
     std::fs::write(folder.join("p"), Elf::program().bytes()).unwrap();
@@ -19,6 +20,7 @@ fn bundle(folder: &Path, grant: &str) -> Bundle {
         programs: folder,
         arguments: &[],
         vcpus: 1,
+        slice: SliceLength::DEFAULT,
         functions: true,
         attachment: None,
         disks: &[],

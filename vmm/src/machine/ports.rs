@@ -48,10 +48,10 @@ impl Ports {
         }
     }
 
-    /// `vcpu` writes a port; says whether that ends the machine.
-    pub fn write(&self, vcpu: u32, port: u16, data: &[u8]) -> Option<End> {
+    /// `writer`, the number of an environment or 0, writes a port; says whether that ends the machine.
+    pub fn write(&self, writer: u16, port: u16, data: &[u8]) -> Option<End> {
         if let Some((console, register)) = self.console(port) {
-            console.write(vcpu, register, data);
+            console.write(writer, register, data);
             return None;
         }
         match port {

@@ -47,12 +47,17 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// The exits of whoever runs on vCPU `index`. Only the kernel writes there; what is no environment counts as nobody.
-    fn exits_of(&self, index: u32) -> Option<&ExitCounts> {
+    /// Number of whoever runs on vCPU `index`, as the kernel says; 0: nobody.
+    fn running(&self, index: u32) -> u16 {
         let entry = u64::from(index) * size_of::<EnvironmentId>() as u64;
         let running = self.running.unchecked_add(entry);
-        let number = self.memory.read_obj::<u16>(running).unwrap_or(0);
-        self.exits.get(usize::from(number)).or(self.exits.first())
+        self.memory.read_obj(running).unwrap_or(0)
+    }
+
+    /// Its exits. What is no environment counts as nobody.
+    fn exits_of(&self, index: u32) -> Option<&ExitCounts> {
+        let number = usize::from(self.running(index));
+        self.exits.get(number).or(self.exits.first())
     }
 }
 
@@ -75,7 +80,7 @@ fn step(index: u32, vcpu: &mut VcpuFd, around: &Surroundings) -> Option<End> {
     let what = match vcpu.run() {
         Ok(VcpuExit::IoOut(port, data)) => {
             count(|counts| &counts.port);
-            return around.ports.write(index, port, data);
+            return around.ports.write(around.running(index), port, data);
         }
         Ok(VcpuExit::IoIn(port, data)) => {
             count(|counts| &counts.port);

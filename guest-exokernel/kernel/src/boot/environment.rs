@@ -3,7 +3,7 @@
 use exo_abi::address::BLOCK_ORDER;
 use exo_abi::call::ANY_FRAME;
 use exo_abi::environment::INITIAL_CAPABILITIES_MAX;
-use exo_abi::layout::{ENVIRONMENT_PAIR, Layout};
+use exo_abi::layout::{ENVIRONMENT_PAGES, Layout};
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 use exo_ledger::{Name, Quotas};
 
@@ -14,7 +14,7 @@ use crate::hw::paging::{AddressSpace, leaf_flags, runs};
 use crate::hw::{switch, vcpu};
 use crate::kernel::Kernel;
 use crate::ports::PortSet;
-use crate::scheduler;
+use crate::slices;
 
 /// The number of an environment of the bundle, counted from 0, as an owner.
 fn id(number: u64) -> EnvironmentId {
@@ -53,7 +53,7 @@ pub fn claim_image(kernel: &mut Kernel, bundle: &Bundle, number: u64) {
 pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, number: u64) {
     let record = bundle.environment(number);
     let id = id(number);
-    let pages = EnvironmentPages::new(layout.environment_pages.start + number * ENVIRONMENT_PAIR);
+    let pages = EnvironmentPages::new(layout.environment_pages.start + number * ENVIRONMENT_PAGES);
     let ledger = &mut kernel.ledger;
     // What `claim_image` gave is all that it has yet.
     let image = ledger.newest_capability(id).unwrap_or(Capability::NONE);
@@ -155,7 +155,8 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
             pages,
             root: space.root(),
             ports: PortSet::of(ports.copied()),
+            progress: switch::Progress::None,
         };
     }
-    scheduler::add_runnable(kernel, record.vcpu as usize, id);
+    slices::add(kernel, record.vcpu as usize, id);
 }

@@ -51,6 +51,7 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
         tables: header.tables,
         capabilities: header.capabilities,
         functions: u64::from(header.function_count),
+        vcpus: u64::from(header.vcpus),
     };
     let Some(layout) = Layout::new(sizes) else {
         refuse(format_args!(
@@ -76,6 +77,10 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
         predicates: Predicates::new(predicates),
         iommu: None,
         features: header.features,
+        has_timer: has_timer(&header),
+        slice_ticks: slice_ticks(&header),
+        // A millisecond: time enough to save all registers on any host.
+        grace_ticks: header.tsc_khz,
     };
     kernel.ledger.set_table_pool(layout.table_pool.count);
     let records = bundle.size.div_ceil(PAGE_SIZE);
@@ -106,6 +111,22 @@ fn record_functions(kernel: &mut Kernel, bundle: &Bundle) {
     }
 }
 
+/// Whether there is a timer, and a unit to measure its time by.
+fn has_timer(header: &BundleHeader) -> bool {
+    const NEEDED: u64 = Features::X2APIC | Features::TSC_DEADLINE;
+    header.features & NEEDED == NEEDED && header.tsc_khz != 0
+}
+
+/// The length of a slice in ticks; 0 where there is no timer.
+fn slice_ticks(header: &BundleHeader) -> u64 {
+    // Longer ones would have the stub of the timer, which looks at half of a time stamp, take the next slice for this one.
+    const LONGEST: u64 = 1 << 31;
+    if !has_timer(header) {
+        return 0;
+    }
+    (header.tsc_khz.saturating_mul(header.slice) / 1000).min(LONGEST)
+}
+
 /// The interface page, apart from the gate.
 fn describe(layout: &Layout, sizes: &Sizes, header: &BundleHeader) -> InterfacePage {
     let address = |table: Table| EXPORTED_TABLES + (table.start - layout.exported);
@@ -128,6 +149,9 @@ fn describe(layout: &Layout, sizes: &Sizes, header: &BundleHeader) -> InterfaceP
         block_count: layout.blocks.count,
         frame_table: address(layout.frames),
         summary: EXPORTED_TABLES,
+        slices: address(layout.slices),
+        slice_count: layout.slices.count,
+        slice_ticks: slice_ticks(header),
     }
 }
 

@@ -6,16 +6,59 @@ use exo_abi::upcall::UPCALL_ENTRY_STRIDE;
 use exo_abi::{EnvironmentId, Error};
 
 use super::{Answer, Outcome};
+use crate::hw::registers;
+use crate::hw::switch::{self, Progress};
 use crate::kernel::Kernel;
-use crate::{predicates, scheduler};
+use crate::{predicates, scheduler, slices, timer};
 
-/// Lets the next runnable environment go on; alone, the caller goes on at once.
-pub fn environment_yield(kernel: &mut Kernel, index: usize, caller: EnvironmentId) -> Outcome {
-    if !scheduler::has_runnable(kernel, index) {
+/// Lets the next environment have its turn, or a named one the rest of this slice; alone, the caller goes on at once.
+pub fn environment_yield(
+    kernel: &mut Kernel,
+    index: usize,
+    caller: EnvironmentId,
+    named: u64,
+) -> Outcome {
+    if named == u64::from(caller.0) {
         return Ok(0).into();
     }
-    scheduler::add_runnable(kernel, index, caller);
+    if named != 0 {
+        let donated = u16::try_from(named)
+            .map_err(|_| Error::BadArgument)
+            .and_then(|number| scheduler::donate(kernel, index, EnvironmentId(number)));
+        if let Err(error) = donated {
+            return Err(error).into();
+        }
+    }
+    if !slices::has_rival(kernel, index) {
+        return Ok(0).into();
+    }
+    slices::add(kernel, index, caller);
     Outcome::Switch
+}
+
+/// The code of the interface page has stored or loaded the vector registers of the caller, as a forced switch asked it to.
+pub fn vectors_moved(kernel: &mut Kernel, index: usize, caller: EnvironmentId) -> Outcome {
+    let context = match kernel.environment(caller) {
+        Ok(environment) => &mut environment.context,
+        Err(error) => return Err(error).into(),
+    };
+    match context.progress {
+        Progress::Storing => {
+            context.progress = Progress::Saved;
+            slices::add(kernel, index, caller);
+            Outcome::Switch
+        }
+        Progress::Loading => {
+            context.progress = Progress::None;
+            let context = *context;
+            context.pages.load_gate_frame();
+            switch::load_segments(&context);
+            scheduler::begin_slice(kernel, index, registers::time_stamp());
+            timer::arm(kernel, index);
+            Outcome::Restore(context)
+        }
+        Progress::None | Progress::Saved => Err(Error::BadState).into(),
+    }
 }
 
 /// Sleeps until the event counter in the call page differs from `seen`. Interrupts are off, so no event can come between.

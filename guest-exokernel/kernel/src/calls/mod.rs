@@ -13,6 +13,7 @@ use exo_abi::error::DONE;
 use exo_abi::{Call, Capability, EnvironmentId, Error};
 
 use crate::ending;
+use crate::hw::switch::{self, Context};
 use crate::hw::vcpu;
 use crate::kernel::{Kernel, with_kernel};
 use crate::scheduler;
@@ -45,6 +46,8 @@ enum Outcome {
     Answer(Answer),
     /// Somebody else may run; where it goes on is noted, or it has ended.
     Switch,
+    /// It goes on where a forced switch interrupted it.
+    Restore(Context),
 }
 
 impl From<Result<u64, Error>> for Outcome {
@@ -75,6 +78,7 @@ pub extern "C" fn handle_call(
     match outcome {
         Outcome::Answer(answer) => answer,
         Outcome::Switch => scheduler::run_next(index),
+        Outcome::Restore(context) => switch::resume_forced(&context),
     }
 }
 
@@ -93,7 +97,7 @@ fn dispatch(
             ending::release_all(kernel, caller);
             Outcome::Switch
         }
-        Call::EnvironmentYield => environment::environment_yield(kernel, index, caller),
+        Call::EnvironmentYield => environment::environment_yield(kernel, index, caller, a),
         Call::EnvironmentWait => environment::environment_wait(kernel, index, caller, a),
         Call::PredicateBind => Outcome::Answer(environment::predicate_bind(kernel, caller, a)),
         Call::EnvironmentSleep => environment::environment_sleep(kernel, index, caller),
@@ -106,6 +110,7 @@ fn dispatch(
         Call::PageUnmap => Outcome::Answer(page::page_unmap(kernel, caller, a)),
         Call::DmaMap => device::dma_map(kernel, caller, Capability(a), b, c, d).into(),
         Call::FunctionBind => device::function_bind(kernel, caller, Capability(a)).into(),
+        Call::VectorsMoved => environment::vectors_moved(kernel, index, caller),
         Call::VectorBind => device::vector_bind(kernel, index, caller, Capability(a), b).into(),
         Call::CapabilityDerive => {
             capability::capability_derive(kernel, caller, Capability(a), (b, c), d, e).into()

@@ -3,10 +3,11 @@
 use core::arch::global_asm;
 use core::mem::offset_of;
 
-use exo_abi::address::{DEVICE_HOLE, KERNEL_BASE, PAGE_SIZE};
+use exo_abi::Call;
+use exo_abi::address::{DEVICE_HOLE, KERNEL_BASE, PAGE_SIZE, VECTOR_PAGE};
 use exo_abi::call::{CALL_BASE, CALL_COUNT};
-use exo_abi::environment::{CallPage, EXCEPTION_STACK_TOP, EnvironmentPage};
-use exo_abi::interface_page::GATE_CODE_OFFSET;
+use exo_abi::environment::{CallPage, EXCEPTION_STACK_TOP, EnvironmentPage, SLICE_STACK_TOP};
+use exo_abi::interface_page::{GATE_CODE_OFFSET, InterfacePage};
 use exo_abi::layout::{KERNEL_DATA, KERNEL_TEXT};
 use exo_abi::pvh::NOTE_PHYS32_ENTRY;
 use exo_abi::upcall::VECTOR_SYSCALL;
@@ -44,6 +45,11 @@ pub const TRAMPOLINE_ADDRESS: u64 = 0x8000;
 
 /// Bytes of SS, RSP, RFLAGS, CS and RIP.
 pub const GATE_FRAME: u64 = 40;
+
+/// Bytes of the environment page, or of the call page behind it, from the top of the slice stack to a field above it.
+const fn above_slice_stack(offset: usize) -> u64 {
+    offset as u64 - SLICE_STACK_TOP
+}
 
 /// Bytes of the environment page from where RSP0 points to a field above it.
 const fn above_exception_stack(offset: usize) -> u64 {
@@ -99,6 +105,21 @@ global_asm!(
     neighbour_vector = const vcpu::NEIGHBOUR_VECTOR,
     first_device_vector = const vcpu::FIRST_DEVICE_VECTOR,
     device_vectors = const vcpu::DEVICE_VECTORS,
+    own_vectors = const vcpu::OWN_VECTORS,
+    timer_number = const vcpu::TIMER_VECTOR - vcpu::FIRST_DEVICE_VECTOR,
+    slice_stack = const 4,
+    slice_grace = const above_slice_stack(offset_of!(EnvironmentPage, slice_grace)),
+    slice_stack_segment = const above_slice_stack(offset_of!(EnvironmentPage, slice_stack_segment)),
+    kernel_stack_above_slice = const above_slice_stack(offset_of!(EnvironmentPage, kernel_stack)),
+    slice_credit = const PAGE_SIZE - SLICE_STACK_TOP + offset_of!(CallPage, slice_credit) as u64,
+    area_slice_end = const offset_of!(Area, slice_end),
+    area_grace_end = const offset_of!(Area, grace_end),
+    area_grace = const offset_of!(Area, grace),
+    msr_tsc_deadline = const registers::TSC_DEADLINE,
+    msr_eoi = const registers::X2APIC_EOI,
+    vectors_moved = const Call::VectorsMoved as u32,
+    vector_page = const VECTOR_PAGE,
+    gate_entry_offset = const offset_of!(InterfacePage, gate_entry),
     gate_code_offset = const GATE_CODE_OFFSET,
     call_base = const CALL_BASE,
     call_count = const CALL_COUNT,
@@ -116,5 +137,6 @@ global_asm!(
     report_kernel_fault = sym crate::fault::report_kernel_fault,
     handle_interrupt = sym crate::interrupts::handle_interrupt,
     handle_neighbour = sym crate::interrupts::handle_neighbour,
+    end_slice = sym crate::scheduler::end_slice,
     options(att_syntax)
 );

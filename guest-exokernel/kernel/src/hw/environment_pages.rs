@@ -5,7 +5,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use exo_abi::address::{KERNEL_BASE, PAGE_SIZE};
 use exo_abi::environment::{
-    CallPage, EVENTS_MAX, EXCEPTION_STACK_TOP, EnvironmentPage, UPCALL_SLOTS,
+    CallPage, EVENTS_MAX, EXCEPTION_STACK_TOP, EnvironmentPage, SAVED_REGISTERS, SLICE_STACK_TOP,
+    UPCALL_CREDIT, UPCALL_SLOTS,
 };
 use exo_abi::map::{MAP_BATCH, MapEntry};
 use exo_abi::term::Term;
@@ -51,6 +52,73 @@ impl EnvironmentPages {
     /// Physical address of the environment page.
     pub fn physical(self) -> u64 {
         self.physical
+    }
+
+    /// Where the CPU pushes while this environment runs, when the timer ends its slice.
+    pub fn slice_stack(self) -> u64 {
+        KERNEL_BASE + self.physical + SLICE_STACK_TOP
+    }
+
+    /// Address of what a forced switch saves.
+    pub fn saved_state(self) -> u64 {
+        KERNEL_BASE + self.physical + offset_of!(EnvironmentPage, saved_floating_point) as u64
+    }
+
+    /// Saves the registers that the stub of the timer has left on the slice stack, and the frame above them.
+    pub fn save_slice_frame(self) {
+        self.copy(
+            offset_of!(EnvironmentPage, slice_frame),
+            offset_of!(EnvironmentPage, saved_registers),
+            SAVED_REGISTERS + 5,
+        );
+    }
+
+    /// Saves what stands where gates push: it may be the frame of an exception that the libOS has not read yet.
+    pub fn save_gate_frame(self) {
+        self.copy(FRAME, offset_of!(EnvironmentPage, saved_gate_frame), 5);
+    }
+
+    /// Puts it back.
+    pub fn load_gate_frame(self) {
+        self.copy(offset_of!(EnvironmentPage, saved_gate_frame), FRAME, 5);
+    }
+
+    fn copy(self, from: usize, to: usize, words: usize) {
+        for offset in (0..8 * words).step_by(8) {
+            self.set(to + offset, self.get(from + offset));
+        }
+    }
+
+    /// Saves the bases of FS and GS.
+    pub fn save_bases(self, [fs, gs]: [u64; 2]) {
+        self.set(offset_of!(EnvironmentPage, saved_bases), fs);
+        self.set(offset_of!(EnvironmentPage, saved_bases) + 8, gs);
+    }
+
+    /// What was saved of them.
+    pub fn saved_bases(self) -> [u64; 2] {
+        [
+            self.get(offset_of!(EnvironmentPage, saved_bases)),
+            self.get(offset_of!(EnvironmentPage, saved_bases) + 8),
+        ]
+    }
+
+    /// Sets where slice upcalls go, and how many ticks the libOS has at the end. Entries are 0 for none, else they and the stack are
+    /// canonical.
+    #[allow(dead_code)] // comes with slice upcalls
+    pub fn set_slice_upcalls(self, end: u64, begin: u64, stack: u64, grace: u64) {
+        self.set(offset_of!(EnvironmentPage, slice_end_entry), end);
+        self.set(offset_of!(EnvironmentPage, slice_begin_entry), begin);
+        self.set(offset_of!(EnvironmentPage, slice_stack), stack);
+        self.set(
+            offset_of!(EnvironmentPage, slice_grace),
+            if end == 0 { 0 } else { grace },
+        );
+    }
+
+    /// Whether the libOS wants to be told when its slice ends.
+    pub fn wants_slice_end(self) -> bool {
+        self.get(offset_of!(EnvironmentPage, slice_grace)) != 0
     }
 
     /// What RSP0 is while this environment runs.
@@ -103,6 +171,15 @@ impl EnvironmentPages {
             u64::from(USER_DATA),
         );
         self.set(
+            offset_of!(EnvironmentPage, slice_code_segment),
+            u64::from(USER_CODE),
+        );
+        self.set(offset_of!(EnvironmentPage, slice_flags), USER_FLAGS);
+        self.set(
+            offset_of!(EnvironmentPage, slice_stack_segment),
+            u64::from(USER_DATA),
+        );
+        self.set(
             offset_of!(EnvironmentPage, kernel_stack),
             start.kernel_stack,
         );
@@ -129,6 +206,21 @@ impl EnvironmentPages {
     /// Where this environment goes on: RIP and RSP, as its entry into the kernel left them.
     pub fn resume_point(self) -> (u64, u64) {
         (self.get(FRAME), self.get(FRAME + 24))
+    }
+
+    /// Takes the credit of slice upcalls.
+    pub fn take_slice_credit(self) -> bool {
+        self.take_credit(offset_of!(CallPage, slice_credit))
+    }
+
+    fn take_credit(self, offset: usize) -> bool {
+        let credit = self.word(PAGE_SIZE as usize + offset);
+        let before = credit.load(Ordering::Relaxed);
+        // The low half is the credit word; bit 31 is cleared and the count below it raised.
+        let after =
+            before & !0xffff_ffff | u64::from((before as u32).wrapping_add(UPCALL_CREDIT | 1));
+        credit.store(after, Ordering::Relaxed);
+        before as u32 & UPCALL_CREDIT != 0
     }
 
     /// Says where it goes on before it has ever entered the kernel.

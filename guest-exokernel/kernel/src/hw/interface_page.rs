@@ -30,6 +30,10 @@ unsafe extern "C" {
     static interface_probe: u8;
     static interface_clear_avx: u8;
     static interface_clear_avx512: u8;
+    static interface_save_avx: u8;
+    static interface_save_avx512: u8;
+    static interface_load_avx: u8;
+    static interface_load_avx512: u8;
     static idt: Idt;
     fn gate_syscall();
     fn probe_by_syscall();
@@ -68,12 +72,30 @@ pub fn set_gate(gate: Gate) {
     unsafe { entry.write_volatile(user_address(code)) };
 }
 
-/// Where an environment has to start so that it finds no vector register of its predecessor; `None`: the kernel clears all.
-pub fn clearing_code(features: u64) -> Option<u64> {
+/// Code of ring 3 for vector registers that the kernel cannot reach.
+pub struct VectorCode {
+    /// Where an environment has to start so that it finds no register of its predecessor; rcx = where it goes on.
+    pub clear: u64,
+    /// Stores them in the vector page.
+    pub store: u64,
+    /// Loads them from there.
+    pub load: u64,
+}
+
+/// The code for this machine; `None`: the kernel reaches all.
+pub fn vector_code(features: u64) -> Option<VectorCode> {
     if features & Features::CLEAR_AVX512 != 0 {
-        Some(user_address(&raw const interface_clear_avx512))
+        Some(VectorCode {
+            clear: user_address(&raw const interface_clear_avx512),
+            store: user_address(&raw const interface_save_avx512),
+            load: user_address(&raw const interface_load_avx512),
+        })
     } else if features & Features::CLEAR_AVX != 0 {
-        Some(user_address(&raw const interface_clear_avx))
+        Some(VectorCode {
+            clear: user_address(&raw const interface_clear_avx),
+            store: user_address(&raw const interface_save_avx),
+            load: user_address(&raw const interface_load_avx),
+        })
     } else {
         None
     }

@@ -254,6 +254,7 @@ pub fn exported_tables(layout: &Layout) -> Tables<'static> {
         summary,
         environments: table(layout.environments),
         functions: table(layout.functions),
+        slices: table(layout.slices),
         capabilities: table(layout.capabilities),
         blocks: table(layout.blocks),
         frames: table(layout.frames),

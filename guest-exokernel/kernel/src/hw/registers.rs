@@ -13,9 +13,15 @@ pub const APIC_BASE_X2APIC: u64 = 1 << 10;
 /// Number of this vCPU's local APIC.
 pub const X2APIC_ID: u32 = 0x802;
 /// Further x2APIC registers (table 11-6).
-const X2APIC_EOI: u32 = 0x80b;
 const X2APIC_SPURIOUS: u32 = 0x80f;
 const X2APIC_COMMAND: u32 = 0x830;
+const X2APIC_TIMER: u32 = 0x832;
+/// Register that ends an interrupt: for interrupt.S, too.
+pub const X2APIC_EOI: u32 = 0x80b;
+/// IA32_TSC_DEADLINE: the timer fires when the time stamp counter reaches it; 0 disarms (Intel SDM volume 3, section 11.5.4.1).
+pub const TSC_DEADLINE: u32 = 0x6e0;
+/// TSC-deadline mode, in the timer's entry of the local vector table.
+const TIMER_TSC_DEADLINE: u64 = 2 << 17;
 /// SYSCALL registers (Intel SDM volume 2, SYSCALL).
 const STAR: u32 = 0xc000_0081;
 const LSTAR: u32 = 0xc000_0082;
@@ -41,7 +47,7 @@ fn write_msr(register: u32, value: u64) {
 
 fn read_msr(register: u32) -> u64 {
     let (low, high): (u32, u32);
-    // SAFETY: reading IA32_APIC_BASE has no effect.
+    // SAFETY: every caller is in this file, and reads a register that the vCPU has and that reading does not change.
     unsafe {
         asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags));
     }
@@ -84,6 +90,25 @@ pub fn clear_segment_bases() {
     write_msr(GS_BASE, 0);
 }
 
+/// Bases of FS and GS, as ring 3 set them.
+pub fn segment_bases() -> [u64; 2] {
+    [read_msr(FS_BASE), read_msr(GS_BASE)]
+}
+
+/// Sets the bases of FS and GS to canonical values.
+pub fn set_segment_bases([fs, gs]: [u64; 2]) {
+    write_msr(FS_BASE, fs);
+    write_msr(GS_BASE, gs);
+}
+
+/// Loads the null selector into the data segment registers; the bases of FS and GS are to be set behind it.
+pub fn clear_selectors() {
+    // SAFETY: the kernel uses no segment but those of code and stack.
+    unsafe {
+        asm!("mov ds, {0:e}", "mov es, {0:e}", "mov fs, {0:e}", "mov gs, {0:e}", in(reg) 0, options(nostack, preserves_flags));
+    }
+}
+
 /// Takes the local APIC into x2APIC mode and enables it. Vector 0xff is its spurious one.
 pub fn start_apic() {
     write_msr(
@@ -96,6 +121,17 @@ pub fn start_apic() {
 /// Ends the interrupt in service.
 pub fn end_interrupt() {
     write_msr(X2APIC_EOI, 0);
+}
+
+/// Says which vector the timer raises, in TSC-deadline mode.
+pub fn set_timer_vector(vector: usize) {
+    write_msr(X2APIC_TIMER, TIMER_TSC_DEADLINE | vector as u64);
+}
+
+/// Arms the timer for a time stamp, which may have passed; 0 disarms it. In x2APIC mode no fence is needed behind
+/// [`set_timer_vector`] (Intel SDM volume 3, section 11.5.4.1).
+pub fn set_deadline(time_stamp: u64) {
+    write_msr(TSC_DEADLINE, time_stamp);
 }
 
 /// Starts vCPU `number` at real-mode page `page` (Intel SDM volume 3, section 9.4.4).

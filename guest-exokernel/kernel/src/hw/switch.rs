@@ -11,6 +11,20 @@ unsafe extern "C" {
     static trampoline: u8;
     static trampoline_end: u8;
     fn resume_environment(instruction: u64, stack: u64, kernel_stack: u64, rcx: u64) -> !;
+    fn resume_saved(state: u64) -> !;
+}
+
+/// How far a forced switch is: where ring 0 cannot reach vector registers, code of ring 3 stores and loads them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// None is under way: `instruction` and `stack` of the [`Context`] say where the environment goes on, with all else clear.
+    None,
+    /// Code of the interface page stores vector registers; all others are saved.
+    Storing,
+    /// All is saved.
+    Saved,
+    /// Code of the interface page loads vector registers.
+    Loading,
 }
 
 /// What of an environment is needed to run it.
@@ -22,6 +36,8 @@ pub struct Context {
     pub root: u64,
     /// I/O ports that it may use.
     pub ports: PortSet,
+    /// What a forced switch has saved.
+    pub progress: Progress,
 }
 
 impl Context {
@@ -30,27 +46,63 @@ impl Context {
         pages: EnvironmentPages::NONE,
         root: 0,
         ports: PortSet::EMPTY,
+        progress: Progress::None,
     };
 }
 
-/// Makes vCPU `index` the environment's: address space, segment bases, exception stack, ports.
+/// Makes vCPU `index` the environment's: address space, segment bases, exception and slice stack, ports.
 pub fn prepare(index: usize, context: &Context) {
     registers::set_root(context.root);
-    registers::clear_segment_bases();
+    if context.progress == Progress::Saved {
+        load_segments(context);
+    } else {
+        registers::clear_segment_bases();
+    }
     vcpu::set_exception_stack(index, context.pages.exception_stack());
     context.ports.load(index);
+    vcpu::set_slice_stack(index, context.pages.slice_stack());
 }
 
 /// Runs the environment that was prepared, with every register but `rip` and `rsp` clear. Where ring 3 must clear vector
 /// registers itself, it starts with the code of the interface page that does; `rcx` then tells where it goes on.
 pub fn resume(index: usize, context: &Context, features: u64) -> ! {
     let (goes_on, stack) = context.pages.resume_point();
-    let (instruction, rcx) = match interface_page::clearing_code(features) {
-        Some(code) => (code, goes_on),
-        None => (goes_on, 0),
+    let (instruction, rcx) = match (interface_page::vector_code(features), context.progress) {
+        (_, Progress::Saved) => resume_forced(context),
+        (Some(code), Progress::Loading) => (code.load, 0),
+        (Some(code), _) => (code.clear, goes_on),
+        (None, _) => (goes_on, 0),
     };
     // SAFETY: 1. all but the kernel stack is used in ring 3 only; 2. everything on the kernel stack is given up.
     unsafe { resume_environment(instruction, stack, vcpu::kernel_stack(index), rcx) }
+}
+
+/// Saves what ring 0 can reach of whoever runs and was interrupted at the end of its slice.
+pub fn save(context: &Context) {
+    let pages = context.pages;
+    pages.save_slice_frame();
+    pages.save_bases(registers::segment_bases());
+    let area = pages.saved_state();
+    // SAFETY: the saved state begins with 512 bytes at a multiple of 16, in kernel memory.
+    unsafe { core::arch::asm!("fxsave64 [{}]", in(reg) area, options(nostack, preserves_flags)) };
+}
+
+/// Lets the environment that runs store its vector registers, where only it can; it comes back by [`exo_abi::Call::VectorsMoved`].
+pub fn store_vectors(index: usize, code: u64) -> ! {
+    // SAFETY: 1. rsp is not used by the code; 2. everything on the kernel stack is given up.
+    unsafe { resume_environment(code, 0, vcpu::kernel_stack(index), 0) }
+}
+
+/// Loads what a forced switch saved of segments. Selectors are not saved: ring 3 has no use for them.
+pub fn load_segments(context: &Context) {
+    registers::clear_selectors();
+    registers::set_segment_bases(context.pages.saved_bases());
+}
+
+/// Resumes what a forced switch saved, behind [`load_segments`]. Vector registers that ring 0 cannot reach are loaded already.
+pub fn resume_forced(context: &Context) -> ! {
+    // SAFETY: 1. only the kernel writes the saved state, from what ring 3 ran with; 2. everything on the kernel stack is given up.
+    unsafe { resume_saved(context.pages.saved_state()) }
 }
 
 /// Starts the vCPUs `1..count`; each calls `join_machine`.

@@ -19,8 +19,16 @@ pub const FAULT_STACK_TOP: usize = 0x3000;
 pub const FIRST_DEVICE_VECTOR: usize = 0x40;
 /// How many.
 pub const DEVICE_VECTORS: usize = 64;
-/// Vector by which one vCPU interrupts another: behind those of devices.
-pub const NEIGHBOUR_VECTOR: usize = FIRST_DEVICE_VECTOR + DEVICE_VECTORS;
+/// Vectors of the kernel's own interrupts, which follow those of devices and are handled as they are.
+pub const OWN_VECTORS: usize = 8;
+/// The timer, for what is no slice.
+pub const TIMER_VECTOR: usize = FIRST_DEVICE_VECTOR + DEVICE_VECTORS;
+/// Another vCPU has made an environment of this one runnable.
+pub const WAKE_VECTOR: usize = TIMER_VECTOR + 1;
+/// The timer, at the end of a slice: comes on the slice stack of whoever runs.
+pub const SLICE_VECTOR: usize = FIRST_DEVICE_VECTOR + DEVICE_VECTORS + OWN_VECTORS;
+/// Another vCPU wants this one to forget translations.
+pub const NEIGHBOUR_VECTOR: usize = SLICE_VECTOR + 1;
 /// Offset of the port bitmap in a task state segment, whose fixed part it follows.
 pub const PORT_BITMAP: usize = 104;
 /// Words of the bitmap.
@@ -35,6 +43,8 @@ pub const NO_PORT_BITMAP: usize = TASK_STATE_STRIDE;
 const RSP0: usize = 4;
 /// Offset of the word that says where the bitmap starts.
 const PORT_BITMAP_BASE: usize = 102;
+/// Offset of IST4, the stack for the end of a slice.
+const SLICE_STACK: usize = 60;
 
 /// Memory of one vCPU: this header, then its stacks. Aligned to its size, so that a stack pointer tells whose it is.
 #[repr(C, align(16384))]
@@ -45,7 +55,13 @@ pub struct Area {
     pub user_stack: u64,
     /// Number of this vCPU.
     index: u64,
-    stacks: UnsafeCell<[u8; (1 << AREA_SHIFT) - 24]>,
+    /// When the slice of whoever runs ends, as a time stamp; the stub of [`SLICE_VECTOR`] reads the low half.
+    pub slice_end: u64,
+    /// When it is too late to end it: the stub arms the timer for it.
+    pub grace_end: u64,
+    /// 1: the slice has ended, and whoever runs has until `grace_end` to yield.
+    pub grace: u64,
+    stacks: UnsafeCell<[u8; (1 << AREA_SHIFT) - 48]>,
 }
 
 const _: () = assert!(size_of::<Area>() == 1 << AREA_SHIFT);
@@ -63,7 +79,10 @@ pub static VCPU_AREAS: Areas = Areas(UnsafeCell::new(
             exception_stack: 0,
             user_stack: 0,
             index: 0,
-            stacks: UnsafeCell::new([0; (1 << AREA_SHIFT) - 24]),
+            slice_end: 0,
+            grace_end: 0,
+            grace: 0,
+            stacks: UnsafeCell::new([0; (1 << AREA_SHIFT) - 48]),
         }
     }; VCPUS_MAX],
 ));
@@ -107,13 +126,81 @@ fn task_state(index: usize, offset: usize) -> u64 {
     KERNEL_BASE + KERNEL_DATA + (index * TASK_STATE_STRIDE + offset) as u64
 }
 
+/// Writes a stack pointer of the task state segment. It is at a multiple of 4, which is no matter to this CPU.
+fn set_stack(index: usize, offset: usize, address: u64) {
+    let pointer = task_state(index, offset) as *mut u64;
+    // SAFETY: 1. the task state segments are this kernel's data at a fixed address (tables.S), written by this vCPU only; 2. no
+    // exception or interrupt of ring 3 can come meanwhile.
+    unsafe {
+        core::arch::asm!("mov [{}], {}", in(reg) pointer, in(reg) address, options(nostack, preserves_flags))
+    };
+}
+
 /// Says where the CPU pushes exceptions of ring 3 from now on.
 pub fn set_exception_stack(index: usize, address: u64) {
-    let rsp0 = task_state(index, RSP0);
-    // RSP0 is at a multiple of 4, so it is written in halves; no exception of ring 3 can come between.
-    for (half, value) in [(rsp0, address as u32), (rsp0 + 4, (address >> 32) as u32)] {
-        // SAFETY: the task state segments are this kernel's data at a fixed address (tables.S), written by this vCPU only.
-        unsafe { (half as *mut u32).write_volatile(value) };
+    set_stack(index, RSP0, address);
+}
+
+/// Says where the CPU pushes when the timer ends a slice from now on.
+pub fn set_slice_stack(index: usize, address: u64) {
+    set_stack(index, SLICE_STACK, address);
+}
+
+/// Lets the timer push on the interrupt stack while this vCPU sleeps, as other interrupts do.
+pub fn use_interrupt_stack(index: usize) {
+    set_slice_stack(index, area_address(index) + INTERRUPT_STACK_TOP as u64);
+}
+
+/// The time of the slice of vCPU `index`, which this is, as the stub of [`SLICE_VECTOR`] sees it.
+pub struct SliceClock(u64);
+
+impl SliceClock {
+    /// Of vCPU `index`.
+    pub fn of(index: usize) -> Self {
+        Self(area_address(index))
+    }
+
+    fn field(&self, offset: usize) -> &AtomicU64 {
+        // SAFETY: 1. the area exists; 2. the fields are aligned words that this vCPU alone touches.
+        unsafe { AtomicU64::from_ptr((self.0 + offset as u64) as *mut u64) }
+    }
+
+    /// Begins a slice that ends at `end`, or at the latest at `grace_end`.
+    pub fn begin(&self, end: u64, grace_end: u64) {
+        self.set_ends(end, grace_end);
+        self.field(offset_of!(Area, grace))
+            .store(0, Ordering::Relaxed);
+    }
+
+    /// Moves the ends.
+    pub fn set_ends(&self, end: u64, grace_end: u64) {
+        self.field(offset_of!(Area, slice_end))
+            .store(end, Ordering::Relaxed);
+        self.field(offset_of!(Area, grace_end))
+            .store(grace_end, Ordering::Relaxed);
+    }
+
+    /// Notes that the end has been told.
+    pub fn begin_grace(&self) {
+        self.field(offset_of!(Area, grace))
+            .store(1, Ordering::Relaxed);
+    }
+
+    /// Whether the end has been told, and whoever runs is to yield.
+    pub fn in_grace(&self) -> bool {
+        self.field(offset_of!(Area, grace)).load(Ordering::Relaxed) != 0
+    }
+
+    /// When the slice ends.
+    pub fn end(&self) -> u64 {
+        self.field(offset_of!(Area, slice_end))
+            .load(Ordering::Relaxed)
+    }
+
+    /// When it is too late.
+    pub fn grace_end(&self) -> u64 {
+        self.field(offset_of!(Area, grace_end))
+            .load(Ordering::Relaxed)
     }
 }
 

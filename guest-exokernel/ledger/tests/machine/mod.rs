@@ -5,6 +5,7 @@ use exo_abi::environment::EnvironmentEntry;
 use exo_abi::frame::{BlockEntry, FrameEntry};
 use exo_abi::function::{FunctionEntry, FunctionRecord};
 use exo_abi::layout::Summary;
+use exo_abi::slice::{SLICES, SliceEntry};
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 use exo_ledger::{FrameRange, Ledger, Name, Quotas, Tables};
 
@@ -87,6 +88,10 @@ fn absent() -> EnvironmentEntry {
         reserved: 0,
         calls: [0; exo_abi::call::CALL_COUNT],
         interrupts: 0,
+        ticks: 0,
+        turns: 0,
+        forced_switches: 0,
+        penalties: 0,
     }
 }
 
@@ -96,6 +101,7 @@ pub fn bare(blocks: u64, slots: usize, memory: [FrameRange; 2], kernel: u64) -> 
         summary: Box::leak(Box::default()),
         environments: vec![absent(); ENVIRONMENTS as usize].leak(),
         functions: vec![FunctionEntry::default(); FUNCTIONS as usize].leak(),
+        slices: vec![SliceEntry::default(); SLICES].leak(),
         capabilities: vec![CapabilityEntry::default(); slots].leak(),
         blocks: vec![BlockEntry::default(); blocks as usize].leak(),
         frames: vec![FrameEntry::default(); (blocks * BLOCK) as usize].leak(),

@@ -9,7 +9,6 @@ use alloc::format;
 use exo_programs::Verdict;
 use exo_programs::attack::expect_equal;
 use exo_programs::victim::Victim;
-use exo_rt::abi::Call;
 use exo_rt::abi::address::{INTERFACE_PAGE, PAGE_SIZE};
 use exo_rt::full_state::FullState;
 use exo_rt::tables;
@@ -28,9 +27,9 @@ const FLAGS: u64 = 0x202;
 fn main() -> Verdict {
     Victim::await_ready();
     for round in 0..ROUNDS {
-        let before = yields_of_secret();
+        let before = turns_of_secret();
         let state = FullState::after_yield();
-        if yields_of_secret() == before {
+        if turns_of_secret() == before {
             return Err(format!("round {round}: nobody ran in between"));
         }
         look(&state).map_err(|found| format!("round {round}: {found}"))?;
@@ -38,11 +37,11 @@ fn main() -> Verdict {
     Ok(())
 }
 
-/// How often the environment with the secret has yielded.
-fn yields_of_secret() -> u64 {
+/// How many turns the environment with the secret has had.
+fn turns_of_secret() -> u64 {
     tables::environments()
         .find(|(_, entry)| tables::Name::new(entry.name).as_str() == "secret")
-        .map_or(0, |(_, entry)| entry.calls[Call::EnvironmentYield.index()])
+        .map_or(0, |(_, entry)| entry.turns)
 }
 
 fn look(state: &FullState) -> Verdict {

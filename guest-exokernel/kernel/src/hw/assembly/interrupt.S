@@ -1,11 +1,12 @@
-// Interrupts by devices and by other vCPUs, from ring 3 or from an idle kernel, on a stack of their own (IST): the exception frame of an environment
+// Interrupts by devices, by other vCPUs and by the timer, from ring 3 or from an idle kernel, on a stack of their own (IST): the exception
+// frame of an environment
 // may be unread on the other.
 
 .section .stubs, "ax"
 .balign 8
 device_interrupts:
 .set vector, 0
-.rept {device_vectors}
+.rept {device_vectors} + {own_vectors}
     pushq $vector
     jmp device_interrupt
     .balign 8
@@ -51,3 +52,86 @@ neighbour_interrupt:
 
 ignored_interrupt:
     iretq
+
+// The end of a slice, told to the libOS as an upcall.
+//
+// Entered from ring 3 by the timer: the CPU has pushed SS, RSP, RFLAGS, CS, RIP below S, the slice stack top in the environment page
+// of whoever runs. Leaves to ring 3: at the libOS's entry, on its slice stack, with what the CPU pushed readable below S, and the timer
+// armed for the moment at which it is too late to yield.
+//
+// What is no case for that (the libOS asked for no upcall, has not taken the last frame, is too late, or the slice that ended was
+// another's) goes to end_slice, with all registers saved below S.
+.balign 8
+.globl slice_interrupt
+slice_interrupt:
+    testb $3, 8(%rsp)
+    jz slice_interrupt_in_kernel
+    pushq %rax
+    pushq %rcx
+    pushq %rdx
+    movq ({kernel_stack_above_slice} + 64)(%rsp), %rcx
+    rdtsc
+    subl ({area_slice_end} - (1 << {area_shift}))(%rcx), %eax
+    cmpl ({slice_grace} + 64)(%rsp), %eax       // before the end: a huge number; without an entry no time is given
+    jae slice_interrupt_slow
+    addl $0x80000001, ({slice_credit} + 64)(%rsp)
+    jnc slice_interrupt_slow
+    movb $1, ({area_grace} - (1 << {area_shift}))(%rcx)
+    movl ({area_grace_end} - (1 << {area_shift}))(%rcx), %eax
+    movl ({area_grace_end} + 4 - (1 << {area_shift}))(%rcx), %edx
+    movl ${msr_tsc_deadline}, %ecx
+    wrmsr
+    xorl %eax, %eax
+    xorl %edx, %edx
+    movl ${msr_eoi}, %ecx
+    wrmsr
+    popq %rdx
+    popq %rcx
+    popq %rax
+slice_upcall:
+    pushq ({slice_stack_segment} + 40)(%rsp)    // each push moves rsp down by 8: SS, RSP, RFLAGS, CS, RIP
+    pushq ({slice_stack_segment} + 40)(%rsp)
+    pushq ({slice_stack_segment} + 40)(%rsp)
+    pushq ({slice_stack_segment} + 40)(%rsp)
+    pushq ({slice_stack_segment} + 40)(%rsp)
+    iretq
+.globl slice_interrupt_slow
+slice_interrupt_slow:
+    pushq %rbx
+    pushq %rsi
+    pushq %rdi
+    pushq %rbp
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    cld
+    movq %rsp, %rbx
+    movq %rcx, %rsp                             // the kernel stack, which nothing else uses while ring 3 runs
+    call {end_slice}
+    movq %rbx, %rsp
+    testl %eax, %eax
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rbp
+    popq %rdi
+    popq %rsi
+    popq %rbx
+    popq %rdx
+    popq %rcx
+    popq %rax
+    jnz slice_upcall
+    iretq
+slice_interrupt_in_kernel:
+    pushq ${timer_number}
+    jmp device_interrupt

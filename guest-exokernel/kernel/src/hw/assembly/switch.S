@@ -31,6 +31,28 @@ resume_environment:
     xorl %r15d, %r15d
     iretq
 
+// resume_saved(rdi = saved state, as EnvironmentPage lays it out). Does not return. Selectors and bases are set already.
+.globl resume_saved
+resume_saved:
+    fxrstorq (%rdi)
+    leaq 512(%rdi), %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rbp
+    popq %rdi
+    popq %rsi
+    popq %rbx
+    popq %rdx
+    popq %rcx
+    popq %rax
+    iretq
+
 // probe_gate(rdi = address of a syscall instruction of ring 3) -> 1 where syscall enters ring 0, 0 where it ends in a page fault. The
 // caller has let the syscall entry and the page-fault gate lead to the two ways back, and restores them afterwards.
 .globl probe_gate

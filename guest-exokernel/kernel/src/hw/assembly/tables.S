@@ -12,7 +12,9 @@ task_states:
     .quad 0, 0, 0
     .quad {vcpu_areas} + (i << {area_shift}) + {interrupt_stack_top}
     .quad {vcpu_areas} + (i << {area_shift}) + {fault_stack_top}
-    .quad 0, 0, 0, 0, 0, 0
+    .quad 0                                     // IST3 is not used
+    .quad 0                                     // the slice stack of whoever runs; set at each switch
+    .quad 0, 0, 0, 0
     .word 0, {no_port_bitmap}                   // no port may be used
     .fill {port_bitmap_size}, 1, 0xff           // the last byte must be all ones
     .balign {tss_stride}
@@ -96,10 +98,11 @@ idt:
     GATE ignored_interrupt, {interrupt_stack}, 0x8e
 .endr
 .set vector, 0
-.rept {device_vectors}
+.rept {device_vectors} + {own_vectors}
     GATE (device_interrupts+vector*8), {interrupt_stack}, 0x8e
     .set vector, vector + 1
 .endr
+    GATE slice_interrupt, {slice_stack}, 0x8e
     GATE neighbour_interrupt, {interrupt_stack}, 0x8e
 .rept 255 - {neighbour_vector}
     GATE ignored_interrupt, {interrupt_stack}, 0x8e
@@ -178,4 +181,45 @@ interface_clear_avx:
     movl %eax, %fs
     movl %eax, %gs
     jmpq *%rcx
-    .balign 4096
+    .balign 16
+// A forced switch goes through here where the kernel cannot reach vector registers: it has saved all others, and takes over again at
+// the call. The stack pointer is zero, and no interrupt is due but those of devices.
+.macro CALL_KERNEL
+    movl ${vectors_moved}, %eax
+    jmpq *interface_page+{gate_entry_offset}(%rip)
+.endm
+.globl interface_save_avx512
+interface_save_avx512:
+    movabsq ${vector_page}, %rax
+    .irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    vmovdqu64 %zmm\number, (64 * \number)(%rax)
+    .endr
+    .irp number, 0, 1, 2, 3, 4, 5, 6, 7
+    kmovq %k\number, (2048 + 8 * \number)(%rax)
+    .endr
+    CALL_KERNEL
+.globl interface_load_avx512
+interface_load_avx512:
+    movabsq ${vector_page}, %rax
+    .irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    vmovdqu64 (64 * \number)(%rax), %zmm\number
+    .endr
+    .irp number, 0, 1, 2, 3, 4, 5, 6, 7
+    kmovq (2048 + 8 * \number)(%rax), %k\number
+    .endr
+    CALL_KERNEL
+.globl interface_save_avx
+interface_save_avx:
+    movabsq ${vector_page}, %rax
+    .irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    vmovdqu %ymm\number, (64 * \number)(%rax)
+    .endr
+    CALL_KERNEL
+.globl interface_load_avx
+interface_load_avx:
+    movabsq ${vector_page}, %rax
+    .irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    vmovdqu (64 * \number)(%rax), %ymm\number
+    .endr
+    CALL_KERNEL
+    .org interface_page + 4096

@@ -27,7 +27,7 @@ impl AddressSpace {
     /// None yet.
     pub const NONE: Self = Self { root: 0 };
 
-    /// A space with the kernel and the shared part, and the two environment pages at `pages` (physical). Takes 5 frames.
+    /// A space with the kernel and the shared part, and the three environment pages at `pages` (physical). Takes 5 frames.
     pub fn new(pool: &mut TablePool, pages: u64, charge: &mut dyn FnMut()) -> Self {
         charge();
         let space = Self { root: pool.take() };
@@ -37,7 +37,11 @@ impl AddressSpace {
         write(entry_in(space.root, INTERFACE_PAGE, 3), shared);
         let own = space.root | PRESENT | USER | NO_EXECUTE;
         write(entry_in(space.root, PAGE_TABLES, 3), own);
-        for (page, rights) in [(0, Rights::READ), (1, Rights::READ_WRITE)] {
+        for (page, rights) in [
+            (0, Rights::READ),
+            (1, Rights::READ_WRITE),
+            (2, Rights::READ_WRITE),
+        ] {
             let offset = page * PAGE_SIZE;
             let flags = leaf_flags(rights, false);
             space

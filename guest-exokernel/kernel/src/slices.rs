@@ -1,0 +1,125 @@
+//! Who is next on a vCPU: the slice vector, and the queue of those who own no slot in it.
+//!
+//! The position moves through the slots of the vector. A slot whose owner is ready runs it; every other slot serves the queue, and is
+//! passed over while that is empty. Who is ready is a mask of slots, so the cost is the same among any number.
+//!
+//! Whoever runs is in no queue. An environment that owns slots never is, and its slots stay ready while it runs.
+
+use exo_abi::EnvironmentId;
+use exo_abi::slice::SLICES;
+
+use crate::kernel::Kernel;
+
+const _: () = assert!(SLICES == u64::BITS as usize, "masks of slots are words");
+
+/// Turns that a penalty can cost in a row.
+const DEBT_MAX: u32 = 8;
+
+/// Whether somebody else could run on vCPU `index` than who does.
+pub fn has_rival(kernel: &mut Kernel, index: usize) -> bool {
+    let running = kernel.ledger.running(index);
+    let own = kernel.environment(running).map_or(0, |one| one.slots);
+    kernel
+        .vcpus
+        .get(index)
+        .is_some_and(|vcpu| vcpu.first_runnable != EnvironmentId::NOBODY || vcpu.ready & !own != 0)
+}
+
+/// Lets an environment that does not run, and could not or has just stopped, have its turns on vCPU `index`.
+pub fn add(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
+    let slots = kernel.environment(id).map_or(0, |one| one.slots);
+    let Some(vcpu) = kernel.vcpus.get_mut(index) else {
+        return;
+    };
+    if slots != 0 {
+        vcpu.ready |= slots;
+        return;
+    }
+    let last = core::mem::replace(&mut vcpu.last_runnable, id);
+    if vcpu.first_runnable == EnvironmentId::NOBODY {
+        vcpu.first_runnable = id;
+        return;
+    }
+    if let Ok(environment) = kernel.environment(id) {
+        environment.previous_runnable = last;
+    }
+    if let Ok(environment) = kernel.environment(last) {
+        environment.next_runnable = id;
+    }
+}
+
+/// Takes an environment that is to run now, or can run no longer, out of the queue of vCPU `index`. It is there if it does not run
+/// and owns no slot.
+pub fn take(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
+    let Ok(environment) = kernel.environment(id) else {
+        return;
+    };
+    let next = core::mem::replace(&mut environment.next_runnable, EnvironmentId::NOBODY);
+    let previous = core::mem::replace(&mut environment.previous_runnable, EnvironmentId::NOBODY);
+    match kernel.environment(previous) {
+        Ok(environment) => environment.next_runnable = next,
+        Err(_) => {
+            if let Some(vcpu) = kernel.vcpus.get_mut(index) {
+                vcpu.first_runnable = next;
+            }
+        }
+    }
+    match kernel.environment(next) {
+        Ok(environment) => environment.previous_runnable = previous,
+        Err(_) => {
+            if let Some(vcpu) = kernel.vcpus.get_mut(index) {
+                vcpu.last_runnable = previous;
+            }
+        }
+    }
+}
+
+/// Gives whoever runs on vCPU `index` no more turns, until [`add`].
+pub fn stop(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
+    let slots = kernel.environment(id).map_or(0, |one| one.slots);
+    if let Some(vcpu) = kernel.vcpus.get_mut(index) {
+        vcpu.ready &= !slots;
+    }
+}
+
+/// Makes an environment miss its next turn.
+pub fn punish(kernel: &mut Kernel, id: EnvironmentId) {
+    kernel.ledger.count_penalty(id);
+    if let Ok(environment) = kernel.environment(id) {
+        environment.debt = (environment.debt + 1).min(DEBT_MAX);
+    }
+}
+
+/// Moves the position of vCPU `index` to the next slot that serves somebody: who.
+pub fn next(kernel: &mut Kernel, index: usize) -> Option<EnvironmentId> {
+    loop {
+        let id = advance(kernel, index)?;
+        let environment = kernel.environment(id).ok()?;
+        let Some(debt) = environment.debt.checked_sub(1) else {
+            return Some(id);
+        };
+        // Its turn is what it pays with. The debts of all are finite, so somebody runs in the end.
+        environment.debt = debt;
+        add(kernel, index, id);
+    }
+}
+
+fn advance(kernel: &mut Kernel, index: usize) -> Option<EnvironmentId> {
+    let vcpu = kernel.vcpus.get_mut(index)?;
+    let following = (vcpu.position + 1) % SLICES;
+    let first = vcpu.first_runnable;
+    let slot = match (first, vcpu.ready) {
+        (EnvironmentId::NOBODY, 0) => return None,
+        (EnvironmentId::NOBODY, ready) => {
+            let distance = ready.rotate_right(following as u32).trailing_zeros() as usize;
+            (following + distance) % SLICES
+        }
+        _ => following,
+    };
+    vcpu.position = slot;
+    if vcpu.ready >> slot & 1 != 0 {
+        return Some(kernel.ledger.slice_owner(index, slot));
+    }
+    take(kernel, index, first);
+    Some(first)
+}
