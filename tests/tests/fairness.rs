@@ -30,7 +30,9 @@ fn a_hundred_environments_take_turns() {
 #[test]
 fn environments_take_turns_on_each_vcpu() {
     require_kvm!();
-    every_environment_gets_its_turns(7, 2, 50);
+    for vcpus in [2, 4] {
+        every_environment_gets_its_turns(7, vcpus, 50);
+    }
 }
 
 #[test]
