@@ -57,3 +57,31 @@ fn an_interrupt_ends_a_sleep() {
     let sleeps = calls(&outcome, "sleep-interrupt", "environment_sleep");
     assert!((SECTORS..=2 * SECTORS).contains(&sleeps), "{sleeps} sleeps");
 }
+
+/// Three environments sleep until moments; what they find is right, and they were woken once for each.
+fn sleep_until(vcpus: u32) {
+    let outcome = Machine::new("sleep-until")
+        .vcpus(vcpus)
+        .run()
+        .expect_status(0);
+    for (environment, count) in [("1", 20), ("2", 15), ("3", 10)] {
+        outcome.expect_end(environment, &End::Exited(0));
+        // Each asks once, and once more after a sleep: more would be polling.
+        let sleeps = calls(&outcome, environment, "environment_sleep");
+        assert!((count..=2 * count).contains(&sleeps), "{sleeps} sleeps");
+    }
+    let halts = outcome.report().number("/counters/kvm/halt_exits");
+    assert!(halts > 0, "no vCPU has halted");
+}
+
+#[test]
+fn moments_end_sleeps_on_one_vcpu() {
+    require_kvm!();
+    sleep_until(1);
+}
+
+#[test]
+fn moments_end_sleeps_on_two_vcpus() {
+    require_kvm!();
+    sleep_until(2);
+}

@@ -7,12 +7,12 @@
 use exo_abi::environment::{ENVIRONMENTS_MAX, State};
 use exo_abi::term::PREDICATE_TERMS_MAX;
 use exo_abi::{EnvironmentId, Error};
-use exo_verifier::{Loaded, Predicate, Refusal, WordSource};
+use exo_verifier::{Loaded, Predicate, Refusal, Test, Word, WordSource};
 
 use crate::hw::memory::WordWindow;
 use crate::hw::registers;
 use crate::kernel::Kernel;
-use crate::scheduler;
+use crate::{scheduler, timer};
 
 /// One for each environment, and one more.
 pub const PREDICATES_MAX: usize = ENVIRONMENTS_MAX + 1;
@@ -57,6 +57,10 @@ pub fn bind(kernel: &mut Kernel, caller: EnvironmentId, count: u64) -> Result<()
     program.bind(terms, |capability, frame| {
         ledger.check_read(caller, capability, frame)
     })?;
+    let names_time = |test: &Test<Word>| test.place.source == WordSource::Time;
+    if !kernel.has_timer && program.tests().iter().any(names_time) {
+        return Err(refuse(Error::Unsupported));
+    }
 
     let bound = *spare;
     let index = usize::from(caller.0).wrapping_sub(1);
@@ -69,9 +73,9 @@ pub fn bind(kernel: &mut Kernel, caller: EnvironmentId, count: u64) -> Result<()
     Ok(())
 }
 
-/// Whether the predicate of an environment holds now; `bad-state`: it has bound none. A word under a capability that is stale makes it
+/// Whether the predicate of an environment holds at time stamp `now`; `bad-state`: it has bound none. A word under a capability that is stale makes it
 /// hold. Cost: linear in its terms.
-pub fn holds(kernel: &mut Kernel, id: EnvironmentId) -> Result<bool, Error> {
+pub fn holds(kernel: &mut Kernel, id: EnvironmentId, now: u64) -> Result<bool, Error> {
     let environment = kernel.environment(id)?;
     let pages = environment.context.pages;
     let position = environment.predicate.ok_or(Error::BadState)?;
@@ -80,7 +84,7 @@ pub fn holds(kernel: &mut Kernel, id: EnvironmentId) -> Result<bool, Error> {
     let program = programs.get(usize::from(position)).ok_or(Error::BadState)?;
     let mut window = WordWindow::new();
     Ok(program.holds(|word| match word.source {
-        WordSource::Time => Loaded::Operand(registers::time_stamp()),
+        WordSource::Time => Loaded::Operand(now),
         WordSource::CallPage => Loaded::Operand(pages.call_word(word.address)),
         // Range and right were checked, and stay while the capability is the same.
         WordSource::Frame => match ledger.capability(id, word.capability) {
@@ -88,6 +92,28 @@ pub fn holds(kernel: &mut Kernel, id: EnvironmentId) -> Result<bool, Error> {
             Err(_) => Loaded::Revoked,
         },
     }))
+}
+
+/// Has the caller, which sleeps on its predicate, woken when time alone can make it true. `now` is when that was found not to hold: a
+/// moment that has passed since is not missed.
+pub fn set_deadline(kernel: &mut Kernel, index: usize, id: EnvironmentId, now: u64) {
+    let position = kernel.environment(id).ok().and_then(|one| one.predicate);
+    let program = position.and_then(|position| {
+        let programs = &kernel.predicates.programs;
+        programs.get(usize::from(position))
+    });
+    let moment = program.and_then(|program| program.deadline(now));
+    timer::set_sleep(kernel, index, id, moment.unwrap_or(timer::NEVER));
+}
+
+/// A moment has come that the predicate of an environment of this vCPU `index` names: wakes it, or waits for the next.
+pub fn handle_moment(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
+    let now = registers::time_stamp();
+    if is_awaited(kernel, id) && holds(kernel, id, now) == Ok(false) {
+        set_deadline(kernel, index, id, now);
+    } else {
+        scheduler::wake(kernel, index, id);
+    }
 }
 
 /// An interrupt has come for an environment: wakes it, unless it sleeps on a predicate that does not hold. vCPU `index` is this one.
@@ -101,7 +127,8 @@ pub fn notice(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
 
 /// Wakes an environment if it sleeps on a predicate that holds now; whether it did. vCPU `index` is this one.
 pub fn reconsider(kernel: &mut Kernel, index: usize, id: EnvironmentId) -> bool {
-    let wakes = is_awaited(kernel, id) && holds(kernel, id) == Ok(true);
+    let now = registers::time_stamp();
+    let wakes = is_awaited(kernel, id) && holds(kernel, id, now) == Ok(true);
     if wakes {
         scheduler::wake(kernel, index, id);
     }

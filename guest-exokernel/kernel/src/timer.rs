@@ -1,7 +1,7 @@
 //! The timer of each vCPU, shared by everything that waits for a moment.
 //!
 //! There are three uses, and the earliest of them is armed: the end of the slice ([`crate::scheduler`]), while somebody else could run;
-//! the sleeps of the environments of this vCPU ([`set_sleep`], [`cancel_sleep`]; [`scheduler::wake`] when the moment has come); and one
+//! the sleeps of the environments of this vCPU ([`set_sleep`], [`cancel_sleep`]; [`predicates::handle_moment`] when the moment has come); and one
 //! alarm of the kernel's own ([`set_alarm`]; [`scheduler::handle_alarm`]). Moments are values of the time stamp counter, and [`NEVER`].
 //! Whoever changes one calls [`arm`] behind it, on the vCPU itself; a switch does so anyway.
 //!
@@ -12,7 +12,7 @@ use exo_abi::EnvironmentId;
 use crate::hw::registers;
 use crate::hw::vcpu::{SLICE_VECTOR, SliceClock, TIMER_VECTOR};
 use crate::kernel::Kernel;
-use crate::{scheduler, sleepers, slices};
+use crate::{predicates, scheduler, sleepers, slices};
 
 /// A moment that does not come.
 pub const NEVER: u64 = u64::MAX;
@@ -40,7 +40,6 @@ impl Timer {
 }
 
 /// Wakes an environment at a moment, on its own vCPU `index`, unless it is woken before. Cost: logarithmic in the sleepers.
-#[allow(dead_code)] // sleeping comes with wakeup predicates
 pub fn set_sleep(kernel: &mut Kernel, index: usize, id: EnvironmentId, moment: u64) {
     sleepers::remove(kernel, index, id);
     if moment != NEVER {
@@ -128,7 +127,7 @@ fn slice_moment(kernel: &mut Kernel, index: usize) -> u64 {
 pub fn handle_moment(kernel: &mut Kernel, index: usize) {
     let now = registers::time_stamp();
     while let Some(id) = sleepers::take_due(kernel, index, now) {
-        scheduler::wake(kernel, index, id);
+        predicates::handle_moment(kernel, index, id);
     }
     let alarm = kernel.vcpus.get(index).map_or(0, |vcpu| vcpu.timer.alarm);
     if alarm != 0 && alarm.wrapping_sub(1) <= now {

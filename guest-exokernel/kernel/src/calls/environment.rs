@@ -94,7 +94,8 @@ pub fn predicate_bind(kernel: &mut Kernel, caller: EnvironmentId, terms: u64) ->
 
 /// Sleeps until the predicate of the caller holds; where it does already, returns at once.
 pub fn environment_sleep(kernel: &mut Kernel, index: usize, caller: EnvironmentId) -> Outcome {
-    let holds = match predicates::holds(kernel, caller) {
+    let now = registers::time_stamp();
+    let holds = match predicates::holds(kernel, caller, now) {
         Ok(holds) => holds,
         Err(error) => return Err(error).into(),
     };
@@ -104,6 +105,7 @@ pub fn environment_sleep(kernel: &mut Kernel, index: usize, caller: EnvironmentI
     if !scheduler::sleep(kernel, index, caller, holds) {
         return Ok(1).into();
     }
+    predicates::set_deadline(kernel, index, caller, now);
     Outcome::Switch
 }
 
