@@ -95,9 +95,11 @@ attacks! {
     dma_ring "dma-ring" Verdict::Refused;
     execute_data "execute-data" Verdict::Refused;
     exit_in_flight "exit-in-flight" Verdict::Refused;
+    extents "extents" Verdict::Refused;
     flags_after_gate "flags-after-gate" Verdict::Refused;
     foreign_function "foreign-function" Verdict::Refused;
     foreign_ports "foreign-ports" Verdict::Refused;
+    foreign_queue "foreign-queue" Verdict::Refused;
     forge_capability "forge-capability" Verdict::Refused;
     forged_predicates "forged-predicates" Verdict::Refused;
     free_mapped "free-mapped" Verdict::Refused;
@@ -138,6 +140,8 @@ attacks! {
     reset_in_flight "reset-in-flight" Verdict::Refused;
     reuse_capability "reuse-capability" Verdict::Refused;
     revoke_without_right "revoke-without-right" Verdict::Refused;
+    revoked_in_flight "revoked-in-flight" Verdict::Refused;
+    shared_function "shared-function" Verdict::Refused;
     software_interrupts "software-interrupts" Verdict::Refused;
     stale_derived "stale-derived" Verdict::Refused;
     stale_mapping "stale-mapping" Verdict::Refused;
@@ -204,4 +208,28 @@ fn read_only_disk_leaves_the_file_alone() {
         .run();
     check_outcome(&outcome, Verdict::Refused);
     assert_eq!(disk.sha256(), before);
+}
+
+#[test]
+fn extents_leaves_the_rest_of_the_file_alone() {
+    require_kvm!();
+    let disk = Disk::with_size(1 << 20);
+    let before = disk.bytes();
+    let outcome = Machine::new("attacks/extents")
+        .disk(disk.path())
+        .disk(Disk::with_size(4096).path())
+        .run();
+    check_outcome(&outcome, Verdict::Refused);
+    let after = disk.bytes();
+    // The attacker may write sectors 12 to 20.
+    let (start, end) = (12 * 512, 20 * 512);
+    assert!(
+        before[..start] == after[..start],
+        "something before the extent has changed"
+    );
+    assert!(
+        before[end..] == after[end..],
+        "something behind the extent has changed"
+    );
+    assert!(before != after, "the extent itself is written");
 }

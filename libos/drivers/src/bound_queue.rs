@@ -108,6 +108,11 @@ impl BoundQueue {
         self.registers.write_u16(common::QUEUE_ENABLE, 0);
     }
 
+    /// The registers, for programs that drive the queue by hand.
+    pub fn registers(&self) -> &Registers {
+        &self.registers
+    }
+
     /// Rings the doorbell.
     pub fn ring(&self) {
         self.doorbell.write_u16(0, self.queue);

@@ -38,7 +38,8 @@ pub fn await_gift(kind: Kind, giver: &str) -> Result<(Capability, CapabilityEntr
     loop {
         // In this order: what it gave before it ended counts, as long as it is there.
         let ended = has_ended(&id);
-        if let Some(found) = environment::held_of(kind).next() {
+        let mut gifts = environment::held_of(kind).filter(|(_, entry)| entry.depth != 0);
+        if let Some(found) = gifts.next() {
             return Ok(found);
         }
         if ended {

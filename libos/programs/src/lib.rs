@@ -6,6 +6,7 @@ extern crate alloc;
 pub mod attack;
 pub mod gifts;
 pub mod raw_disk;
+pub mod raw_queue;
 pub mod service;
 pub mod shared_word;
 pub mod sharing;
