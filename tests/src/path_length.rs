@@ -70,6 +70,8 @@ pub const PATHS: &[Path] = &[
     operation("sleep on one of 8 words, per word", "sleep8", None, 8),
     operation("allocation of a frame", "allocate", None, 1),
     operation("free of a frame", "free", None, 1),
+    operation("derivation of a capability", "derive", Some(120), 1),
+    operation("revocation, per capability", "revoke", Some(60), 1),
 ];
 
 /// A path and its length.

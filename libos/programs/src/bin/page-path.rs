@@ -47,6 +47,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("sleep8", |count| sleep(count, 8)),
     ("allocate", allocate),
     ("free", free),
+    ("derive", derive),
+    ("revoke", revoke),
 ];
 
 fn main() -> Result<(), String> {
@@ -183,4 +185,26 @@ fn sleep(count: u64, terms: u64) -> Result<(), Error> {
         gate::environment_sleep()?;
     }
     Ok(())
+}
+
+/// A capability for the first frame of the grant, derived from `parent`.
+fn derive_from(parent: Capability) -> Result<Capability, Error> {
+    gate::capability_derive(parent, environment::grant_first(), 1, Rights::CAPABILITY)
+}
+
+fn derive(count: u64) -> Result<(), Error> {
+    for _ in 0..count {
+        derive_from(environment::grant_capability())?;
+    }
+    Ok(())
+}
+
+/// Takes back `count` capabilities by one call. As many as ever are derived, from this capability or from another.
+fn revoke(count: u64) -> Result<(), Error> {
+    let revoked = derive_from(environment::grant_capability())?;
+    let other = derive_from(environment::grant_capability())?;
+    for index in 0..COUNT_MAX {
+        derive_from(if index < count { revoked } else { other })?;
+    }
+    gate::capability_revoke(revoked)
 }
