@@ -57,6 +57,8 @@ abi_enum! {
 
 /// Most derivations between a capability and the root of its tree.
 pub const DEPTH_MAX: u8 = 32;
+/// [`CapabilityEntry::next`] of a slot whose generations are used up: it is never used again.
+pub const RETIRED: u32 = u32::MAX;
 /// Most capabilities and mappings, together, that one `capability_revoke` takes: the kernel is not preemptible.
 pub const REVOKE_BATCH: u64 = 64;
 

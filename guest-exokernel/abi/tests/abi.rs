@@ -103,7 +103,7 @@ fn describe() -> String {
             VCPUS_MAX,
         },
         call::{CALL_BASE, CALL_COUNT, ANY_FRAME, ANY_ENVIRONMENT},
-        capability::{DEPTH_MAX, REVOKE_BATCH},
+        capability::{DEPTH_MAX, RETIRED, REVOKE_BATCH},
         environment::{
             ENVIRONMENTS_MAX, NAME_MAX, INITIAL_CAPABILITIES_MAX, EXCEPTION_STACK_TOP, UPCALL_SLOTS, EVENTS_MAX,
             UPCALL_CREDIT, ACCEPTS_ANY, SLICE_STACK_TOP, SAVED_REGISTERS,

@@ -40,7 +40,7 @@ pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
 pub fn revoke_below(kernel: &mut Kernel, ancestor: Capability, batch: u64) -> bool {
     let mut from = ancestor;
     let mut left = batch;
-    while let Some(leaf) = kernel.ledger.leaf_below(ancestor, from) {
+    while let Some(leaf) = kernel.ledger.take_unmapped(ancestor, from, &mut left) {
         if !unmap_capability(kernel, leaf.slot(), &mut left) || left == 0 {
             return false;
         }

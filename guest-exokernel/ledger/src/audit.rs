@@ -50,8 +50,8 @@ impl Ledger<'_> {
     /// Checks every invariant of the tables against every other.
     pub fn audit(&self) -> Result<(), Inconsistency> {
         self.audit_memory()?;
-        self.audit_slots()?;
-        self.audit_free_list()?;
+        let unused = self.audit_free_list()?;
+        self.audit_slots(unused)?;
         self.audit_holders()?;
         self.audit_tree()?;
         self.audit_names()?;

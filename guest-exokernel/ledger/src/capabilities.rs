@@ -1,9 +1,10 @@
 //! Capability slots: allocate, look up, free. A freed word is stale for ever.
 
-use exo_abi::capability::CapabilityEntry;
+use exo_abi::capability::{CapabilityEntry, RETIRED};
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::Ledger;
+use crate::environments::environment_index;
 
 /// What a capability names: a range of names of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,37 +31,50 @@ impl Name {
     }
 
     /// Whether the range lies in `count` names from `first` on.
+    #[inline(always)]
     pub(crate) fn lies_in(&self, (first, count): (u64, u64)) -> bool {
-        self.first
-            .checked_sub(first)
-            .and_then(|offset| offset.checked_add(self.count))
-            .is_some_and(|end| end <= count)
+        let last = count.checked_sub(self.count);
+        let offset = self.first.checked_sub(first);
+        last.is_some_and(|last| offset.is_some_and(|offset| offset <= last))
     }
 }
 
+/// Where a link leads in the capability table: beyond its end, if it is none.
+#[inline(always)]
+pub(crate) fn index_of(link: u32) -> usize {
+    link.wrapping_sub(1) as usize
+}
+
 impl Ledger<'_> {
-    /// The entry behind `capability`, if `holder` holds it. The one place where a capability is believed.
+    /// The entry behind `capability`, if `holder` holds it. The one place where a capability is believed. A free slot is held by
+    /// nobody, who is no caller; and its kind is none.
+    #[inline(always)]
     pub fn capability(
         &self,
         holder: EnvironmentId,
         capability: Capability,
     ) -> Result<&CapabilityEntry, Error> {
         let entry = self.slot(capability.slot()).ok_or(Error::BadCapability)?;
-        if entry.holder != holder
-            || entry.generation != capability.generation()
-            || holder == EnvironmentId::NOBODY
-        {
+        if entry.holder != holder {
+            return Err(Error::BadCapability);
+        }
+        if entry.generation != capability.generation() {
+            return Err(Error::BadCapability);
+        }
+        if entry.kind == 0 {
             return Err(Error::BadCapability);
         }
         Ok(entry)
     }
 
     /// The entry of a slot.
+    #[inline(always)]
     pub(crate) fn slot(&self, slot: u32) -> Option<&CapabilityEntry> {
         self.tables.capabilities.get(slot as usize)
     }
 
     /// The entry of a slot, to change.
+    #[inline(always)]
     pub(crate) fn slot_mut(&mut self, slot: u32) -> Option<&mut CapabilityEntry> {
         self.tables.capabilities.get_mut(slot as usize)
     }
@@ -79,14 +93,13 @@ impl Ledger<'_> {
     }
 
     /// Whether `holder` may have one more capability, and a slot is free.
+    #[inline(always)]
     pub fn check_capability_quota(&self, holder: EnvironmentId) -> Result<(), Error> {
         let environment = self.environment(holder)?;
         if environment.capabilities >= environment.capabilities_quota {
             return Err(Error::Quota);
         }
-        if self.free_capability == 0
-            && self.fresh_capability as usize >= self.tables.capabilities.len()
-        {
+        if self.free_capability == 0 {
             return Err(Error::Exhausted);
         }
         Ok(())
@@ -100,61 +113,84 @@ impl Ledger<'_> {
         name: Name,
         rights: Rights,
     ) -> Capability {
-        if self.environment(holder).is_err() {
+        self.take_slot(holder, name, rights)
+    }
+
+    /// The same, into the code of the caller: deriving is a path whose instructions are counted.
+    #[inline(always)]
+    pub(crate) fn take_slot(
+        &mut self,
+        holder: EnvironmentId,
+        name: Name,
+        rights: Rights,
+    ) -> Capability {
+        let link = self.free_capability;
+        let slot = link.wrapping_sub(1);
+        let capabilities = &mut *self.tables.capabilities;
+        let slots = capabilities.len() as u32;
+        let environment = self.tables.environments.get_mut(environment_index(holder));
+        let (Some(entry), Some(environment)) = (capabilities.get_mut(slot as usize), environment)
+        else {
             return Capability::NONE;
-        }
-        let slot = match self.free_capability.checked_sub(1) {
-            Some(slot) => slot,
-            None => self.fresh_capability,
         };
-        let Some(entry) = self.tables.capabilities.get_mut(slot as usize) else {
-            return Capability::NONE;
-        };
-        if self.free_capability == 0 {
-            self.fresh_capability = self.fresh_capability.saturating_add(1);
-            entry.generation = 1;
+        self.free_capability = if entry.generation != 0 {
+            entry.next
         } else {
-            self.free_capability = entry.next;
-        }
+            // Never used, and so are all behind it.
+            entry.generation = 1;
+            if link < slots {
+                link.wrapping_add(1)
+            } else {
+                0
+            }
+        };
+        let second = core::mem::replace(&mut environment.first_capability, link);
+        environment.capabilities = environment.capabilities.wrapping_add(1);
         entry.first = name.first;
         entry.count = name.count;
         entry.resource = name.resource;
         entry.holder = holder;
         entry.kind = name.kind as u8;
         entry.rights = rights.0 as u8;
+        entry.next = second;
         let capability = Capability::new(slot, entry.generation);
-        self.tables.summary.capabilities_used =
-            self.tables.summary.capabilities_used.saturating_add(1);
-        self.link(holder, slot);
+        if let Some(entry) = capabilities.get_mut(index_of(second)) {
+            entry.previous = link;
+        }
+        let used = &mut self.tables.summary.capabilities_used;
+        *used = used.wrapping_add(1);
         capability
     }
 
     /// Makes the word stale and the slot free. Constant cost. A slot whose generations are used up is never used again; whoever
     /// held it last may have one capability less from then on, so that the quotas of the others are worth as much as before.
-    pub(crate) fn remove_capability(&mut self, holder: EnvironmentId, capability: Capability) {
-        let slot = capability.slot();
-        let free = self.free_capability;
+    #[inline(always)]
+    pub(crate) fn remove_capability(&mut self, holder: EnvironmentId, slot: u32) {
         self.unlink(holder, slot);
-        if let Some(&entry) = self.slot(slot)
-            && entry.parent != 0
-        {
-            self.prune(&entry);
-        }
+        let Some(entry) = self.slot(slot) else {
+            return;
+        };
+        let (parent, previous) = (entry.parent, entry.previous_sibling);
+        self.prune(parent, previous, entry.next_sibling);
+        let free = self.free_capability;
         let Some(entry) = self.slot_mut(slot) else {
             return;
         };
-        let next_generation = entry.generation.checked_add(1);
+        let generation = entry.generation.wrapping_add(1);
         *entry = CapabilityEntry {
-            generation: next_generation.unwrap_or(0),
+            generation,
             ..CapabilityEntry::default()
         };
-        if next_generation.is_some() {
+        if generation != 0 {
             entry.next = free;
-            self.free_capability = slot.saturating_add(1);
-        } else if let Some(environment) = self.environment_mut(holder) {
-            environment.capabilities_quota = environment.capabilities_quota.saturating_sub(1);
+            self.free_capability = slot.wrapping_add(1);
+        } else {
+            entry.next = RETIRED;
+            if let Some(environment) = self.environment_mut(holder) {
+                environment.capabilities_quota = environment.capabilities_quota.wrapping_sub(1);
+            }
         }
-        self.tables.summary.capabilities_used =
-            self.tables.summary.capabilities_used.saturating_sub(1);
+        let used = &mut self.tables.summary.capabilities_used;
+        *used = used.wrapping_sub(1);
     }
 }

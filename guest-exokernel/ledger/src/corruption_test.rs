@@ -96,11 +96,11 @@ finds! {
     finds_misaligned_blocks: |l| l.tables.capabilities[1].first += 1 => Inconsistency::Slot(1);
     finds_range_that_wraps: |l| l.tables.capabilities[0].count = u64::MAX => Inconsistency::Slot(0);
     finds_rest_in_free_slot: |l| l.tables.capabilities[6].first = 1 => Inconsistency::Slot(6);
-    finds_slot_used_before_its_time: |l| l.tables.capabilities[8].generation = 1 => Inconsistency::Slot(8);
+    finds_slot_used_before_its_time: |l| l.tables.capabilities[8].generation = 1 => Inconsistency::Slot(9);
     finds_loop_of_free_slots:
         |l| l.tables.capabilities[6].next = 8 => Inconsistency::FreeList(7);
     finds_missing_free_slot:
-        |l| l.tables.capabilities[7].next = 0 => Inconsistency::FreeList(8);
+        |l| l.tables.capabilities[7].next = 0 => Inconsistency::FreeList(SLOTS as u32);
     finds_used_slot_in_free_list: |l| l.free_capability = 1 => Inconsistency::FreeList(0);
     finds_free_list_beyond_the_table: |l| l.free_capability = 99 => Inconsistency::FreeList(98);
 

@@ -9,6 +9,7 @@ use crate::capabilities::Name;
 impl Ledger<'_> {
     /// Whether `holder` may derive this; what the new capability names. `kind` 0: that of `capability`. Order of checks: rights,
     /// kind without a meaning, capability, kinds, rights of the capability, count, range, depth, quota, slots.
+    #[inline(always)]
     pub fn check_derive(
         &self,
         holder: EnvironmentId,
@@ -17,17 +18,21 @@ impl Ledger<'_> {
         rights: u64,
         kind: u64,
     ) -> Result<(Name, Rights), Error> {
-        let rights = u32::try_from(rights).ok();
-        let rights = rights.and_then(|rights| Rights::from_number(rights, Rights::CAPABILITY));
-        let rights = rights.filter(|rights| *rights != Rights::NONE);
-        let rights = rights.ok_or(Error::BadArgument)?;
-        let wanted = match u8::try_from(kind) {
-            Ok(0) => None,
-            Ok(number) => Some(Kind::from_number(number).ok_or(Error::BadArgument)?),
-            Err(_) => return Err(Error::BadArgument),
-        };
+        const ALLOWED: u64 = Rights::CAPABILITY.0 as u64;
+        if rights == 0 || rights & !ALLOWED != 0 {
+            return Err(Error::BadArgument);
+        }
+        let rights = Rights(rights as u32);
+        if kind != 0
+            && u8::try_from(kind)
+                .ok()
+                .and_then(Kind::from_number)
+                .is_none()
+        {
+            return Err(Error::BadArgument);
+        }
         let entry = self.capability(holder, capability)?;
-        let name = self.derived_name(entry, wanted, first, count)?;
+        let name = Self::derived_name(entry, kind as u8, first, count)?;
         if !Rights(u32::from(entry.rights)).contains(rights.union(Rights::DERIVE)) {
             return Err(Error::NotPermitted);
         }
@@ -45,6 +50,7 @@ impl Ledger<'_> {
     }
 
     /// Records what was checked: the caller holds the new capability, below `capability` in the tree.
+    #[inline(always)]
     pub fn commit_derive(
         &mut self,
         holder: EnvironmentId,
@@ -52,32 +58,34 @@ impl Ledger<'_> {
         name: Name,
         rights: Rights,
     ) -> Capability {
-        let derived = self.add_capability(holder, name, rights);
+        let derived = self.take_slot(holder, name, rights);
         if derived != Capability::NONE {
             self.graft(capability.slot(), derived.slot());
         }
         derived
     }
 
-    /// What a derived capability names, if its kind can come from that of `entry`: the same, or a queue of a function. DMA
-    /// rights are not derived: they hold in one domain.
+    /// What a derived capability names, if its kind, 0 for the same, can come from that of `entry`: the same, or a queue of a
+    /// function. DMA rights are not derived: they hold in one domain.
+    #[inline(always)]
     fn derived_name(
-        &self,
         entry: &CapabilityEntry,
-        wanted: Option<Kind>,
+        kind: u8,
         first: u64,
         count: u64,
     ) -> Result<Name, Error> {
-        let own = Kind::from_number(entry.kind).ok_or(Error::WrongKind)?;
-        let kind = wanted.unwrap_or(own);
-        let resource = match (own, kind) {
-            (Kind::Dma, _) => return Err(Error::WrongKind),
-            (Kind::Function, Kind::Queue) => entry.first as u32,
-            _ if own == kind => entry.resource,
-            _ => return Err(Error::WrongKind),
+        if entry.kind == Kind::Dma as u8 {
+            return Err(Error::WrongKind);
+        }
+        let (kind, resource) = if kind == 0 || kind == entry.kind {
+            (entry.kind, entry.resource)
+        } else if entry.kind == Kind::Function as u8 && kind == Kind::Queue as u8 {
+            (kind, entry.first as u32)
+        } else {
+            return Err(Error::WrongKind);
         };
         Ok(Name {
-            kind,
+            kind: Kind::from_number(kind).ok_or(Error::WrongKind)?,
             resource,
             first,
             count,
@@ -85,14 +93,12 @@ impl Ledger<'_> {
     }
 
     /// Whether everything that `name` names is named by `entry`, of which its kind can be derived.
+    #[inline(always)]
     pub(crate) fn is_part(&self, entry: &CapabilityEntry, name: &Name) -> bool {
-        let whole = match (Kind::from_number(entry.kind), name.kind) {
-            (Some(Kind::Function), Kind::Queue) => match self.function(entry.first as u32) {
-                Ok(function) => (0, u64::from(function.record.queues)),
-                Err(_) => return false,
-            },
-            _ => (entry.first, entry.count),
-        };
-        name.lies_in(whole)
+        if entry.kind == name.kind as u8 || name.kind != Kind::Queue {
+            return name.lies_in((entry.first, entry.count));
+        }
+        self.function(entry.first as u32)
+            .is_ok_and(|function| name.lies_in((0, u64::from(function.record.queues))))
     }
 }

@@ -18,26 +18,24 @@ pub struct Quotas {
     pub dma_mappings: u32,
 }
 
-impl Ledger<'_> {
-    /// Index in the environment table. Nobody has none, and the kernel's is beyond every table.
-    fn environment_index(id: EnvironmentId) -> Option<usize> {
-        usize::from(id.0).checked_sub(1)
-    }
+/// Index in the environment table. Nobody's and the kernel's are beyond every table.
+#[inline(always)]
+pub(crate) fn environment_index(id: EnvironmentId) -> usize {
+    usize::from(id.0).wrapping_sub(1)
+}
 
+impl Ledger<'_> {
     /// The record of `id`.
     pub fn environment(&self, id: EnvironmentId) -> Result<&EnvironmentEntry, Error> {
-        let index = Self::environment_index(id).ok_or(Error::BadArgument)?;
         self.tables
             .environments
-            .get(index)
+            .get(environment_index(id))
             .ok_or(Error::BadArgument)
     }
 
     /// The record of `id`, to change.
     pub(crate) fn environment_mut(&mut self, id: EnvironmentId) -> Option<&mut EnvironmentEntry> {
-        self.tables
-            .environments
-            .get_mut(Self::environment_index(id)?)
+        self.tables.environments.get_mut(environment_index(id))
     }
 
     /// Whether an environment has started and not ended.

@@ -3,6 +3,8 @@
 use exo_abi::{Capability, EnvironmentId};
 
 use crate::Ledger;
+use crate::capabilities::index_of;
+use crate::environments::environment_index;
 
 impl Ledger<'_> {
     /// The newest capability of `holder`.
@@ -27,45 +29,39 @@ impl Ledger<'_> {
     }
 
     /// Puts a slot before all others of its holder, and counts it.
+    #[inline(always)]
     pub(crate) fn link(&mut self, holder: EnvironmentId, slot: u32) {
-        let link = slot.saturating_add(1);
+        let link = slot.wrapping_add(1);
         let Some(environment) = self.environment_mut(holder) else {
             return;
         };
-        environment.capabilities = environment.capabilities.saturating_add(1);
+        environment.capabilities = environment.capabilities.wrapping_add(1);
         let second = core::mem::replace(&mut environment.first_capability, link);
-        self.join(holder, link, second);
+        let capabilities = &mut *self.tables.capabilities;
+        if let Some(entry) = capabilities.get_mut(slot as usize) {
+            entry.next = second;
+        }
+        if let Some(entry) = capabilities.get_mut(index_of(second)) {
+            entry.previous = link;
+        }
     }
 
-    /// Takes a slot out of its holder's list, and counts it no more.
+    /// Takes a slot out of its holder's list, and counts it no more. Before the first entry stands the holder's record.
+    #[inline(always)]
     pub(crate) fn unlink(&mut self, holder: EnvironmentId, slot: u32) {
-        let Some(entry) = self.slot(slot) else {
+        let capabilities = &mut *self.tables.capabilities;
+        let environment = self.tables.environments.get_mut(environment_index(holder));
+        let (Some(entry), Some(environment)) = (capabilities.get(slot as usize), environment)
+        else {
             return;
         };
         let (previous, next) = (entry.previous, entry.next);
-        self.join(holder, previous, next);
-        if let Some(environment) = self.environment_mut(holder) {
-            environment.capabilities = environment.capabilities.saturating_sub(1);
+        environment.capabilities = environment.capabilities.wrapping_sub(1);
+        match capabilities.get_mut(index_of(previous)) {
+            Some(entry) => entry.next = next,
+            None => environment.first_capability = next,
         }
-    }
-
-    /// Makes two links neighbours. Before the first entry stands the holder's record, behind the last nothing.
-    fn join(&mut self, holder: EnvironmentId, previous: u32, next: u32) {
-        match previous.checked_sub(1) {
-            Some(slot) => {
-                if let Some(entry) = self.slot_mut(slot) {
-                    entry.next = next;
-                }
-            }
-            None => {
-                if let Some(environment) = self.environment_mut(holder) {
-                    environment.first_capability = next;
-                }
-            }
-        }
-        if let Some(slot) = next.checked_sub(1)
-            && let Some(entry) = self.slot_mut(slot)
-        {
+        if let Some(entry) = capabilities.get_mut(index_of(next)) {
             entry.previous = previous;
         }
     }

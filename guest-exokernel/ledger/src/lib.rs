@@ -77,10 +77,9 @@ pub struct Ledger<'t> {
     tables: Tables<'t>,
     /// Frame numbers that are memory. Two ranges: below and above the device hole.
     memory: [FrameRange; 2],
-    /// Slot of a freed capability plus one, 0: none. Freed slots are used before fresh ones.
+    /// Slot of the next capability plus one, 0: there is none. First come those that were freed, linked by `next`; behind the last
+    /// of them the first that was never used, of generation 0, and then all behind it.
     free_capability: u32,
-    /// Slots from here on were never used.
-    fresh_capability: u32,
     /// Where the search for a free block starts.
     block_cursor: u64,
     /// Where the search for free frames in a split block starts.
@@ -95,11 +94,11 @@ impl<'t> Ledger<'t> {
         let blocks = tables.blocks.len() as u64;
         let frames = (blocks << exo_abi::address::BLOCK_ORDER).min(tables.frames.len() as u64);
         let memory = memory.map(|range| range.within(frames));
+        let free_capability = u32::from(!tables.capabilities.is_empty());
         let mut ledger = Self {
             tables,
             memory,
-            free_capability: 0,
-            fresh_capability: 0,
+            free_capability,
             block_cursor: 0,
             frame_cursor: 0,
             table_pool: 0,

@@ -252,6 +252,6 @@ impl Ledger<'_> {
             Some(Kind::Dma) => self.remove_dma(holder),
             _ => {}
         }
-        self.remove_capability(holder, capability);
+        self.remove_capability(holder, capability.slot());
     }
 }

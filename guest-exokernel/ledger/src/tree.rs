@@ -1,10 +1,11 @@
 //! The tree of derivation: links from each capability to its parent, its newest child and its neighbours among those with the
 //! same parent. A link is a slot plus one; 0: none. All changes cost the same, however many capabilities there are.
 
-use exo_abi::Capability;
 use exo_abi::capability::CapabilityEntry;
+use exo_abi::{Capability, Kind};
 
 use crate::Ledger;
+use crate::capabilities::index_of;
 
 impl Ledger<'_> {
     /// The entry of a capability that is known to be good, whoever holds it.
@@ -18,54 +19,70 @@ impl Ledger<'_> {
         self.linked(self.entry(capability)?.parent)
     }
 
-    /// What is taken first of all that was derived from `ancestor`, directly or not: one from which nothing is derived.
-    /// The search goes down from `from`, which is `ancestor` or descends from it: it costs at most
-    /// [`exo_abi::capability::DEPTH_MAX`] steps. Whoever takes everything goes on at the parent of what it took, and so makes each
-    /// step of the tree once.
-    pub fn leaf_below(&self, ancestor: Capability, from: Capability) -> Option<Capability> {
+    /// Takes what was derived from `ancestor`, leaf by leaf, for as long as that is a matter of the tables alone: memory of which
+    /// nothing is mapped. Lowers `left` by what it took, and ends at 0. The leaf at which it ended, if there is one.
+    ///
+    /// The search goes down from `from`, which is `ancestor` or descends from it: at most [`exo_abi::capability::DEPTH_MAX`]
+    /// steps. Whoever goes on at the parent of what it took makes each step of the tree once, so that the whole is linear in what
+    /// is taken.
+    pub fn take_unmapped(
+        &mut self,
+        ancestor: Capability,
+        from: Capability,
+        left: &mut u64,
+    ) -> Option<Capability> {
         let mut slot = from.slot();
-        while let Some(child) = self.slot(slot)?.first_child.checked_sub(1) {
-            slot = child;
+        loop {
+            let entry = self.slot(slot)?;
+            let child = index_of(entry.first_child);
+            if child < self.tables.capabilities.len() {
+                slot = child as u32;
+                continue;
+            }
+            let leaf = Capability::new(slot, entry.generation);
+            if leaf == ancestor {
+                return None;
+            }
+            let memory = entry.kind == Kind::Frames as u8 || entry.kind == Kind::Blocks as u8;
+            if !memory || entry.first_mapping != 0 || *left == 0 {
+                return Some(leaf);
+            }
+            *left = left.wrapping_sub(1);
+            let (parent, holder) = (entry.parent, entry.holder);
+            self.remove_capability(holder, slot);
+            slot = parent.wrapping_sub(1);
         }
-        let leaf = Capability::new(slot, self.slot(slot)?.generation);
-        (leaf != ancestor).then_some(leaf)
     }
 
     /// Makes `slot`, which has no links of the tree, the newest child of `parent`.
+    #[inline(always)]
     pub(crate) fn graft(&mut self, parent: u32, slot: u32) {
-        let link = slot.saturating_add(1);
+        let link = slot.wrapping_add(1);
         let Some(above) = self.slot_mut(parent) else {
             return;
         };
-        let depth = above.depth.saturating_add(1);
+        let depth = above.depth.wrapping_add(1);
         let sibling = core::mem::replace(&mut above.first_child, link);
         if let Some(entry) = self.slot_mut(slot) {
-            entry.parent = parent.saturating_add(1);
+            entry.parent = parent.wrapping_add(1);
             entry.next_sibling = sibling;
             entry.depth = depth;
         }
-        if let Some(sibling) = sibling.checked_sub(1)
-            && let Some(entry) = self.slot_mut(sibling)
-        {
+        if let Some(entry) = self.tables.capabilities.get_mut(index_of(sibling)) {
             entry.previous_sibling = link;
         }
     }
 
-    /// Takes a slot, from which nothing is derived, out of the tree. The entry itself is left as it is.
-    pub(crate) fn prune(&mut self, entry: &CapabilityEntry) {
-        let (previous, next) = (entry.previous_sibling, entry.next_sibling);
-        if let Some(sibling) = next.checked_sub(1)
-            && let Some(entry) = self.slot_mut(sibling)
-        {
+    /// Takes an entry, from which nothing is derived, out of the tree, if it is in one. The entry itself is left as it is.
+    #[inline(always)]
+    pub(crate) fn prune(&mut self, parent: u32, previous: u32, next: u32) {
+        let capabilities = &mut *self.tables.capabilities;
+        if let Some(entry) = capabilities.get_mut(index_of(next)) {
             entry.previous_sibling = previous;
         }
-        if let Some(sibling) = previous.checked_sub(1) {
-            if let Some(entry) = self.slot_mut(sibling) {
-                entry.next_sibling = next;
-            }
-        } else if let Some(parent) = entry.parent.checked_sub(1)
-            && let Some(entry) = self.slot_mut(parent)
-        {
+        if let Some(entry) = capabilities.get_mut(index_of(previous)) {
+            entry.next_sibling = next;
+        } else if let Some(entry) = capabilities.get_mut(index_of(parent)) {
             entry.first_child = next;
         }
     }

@@ -1,7 +1,7 @@
 //! Capability slots, the list of free ones, and whether capabilities and owners of memory say the same.
 
 use exo_abi::address::{BLOCK_FRAMES, BLOCK_ORDER};
-use exo_abi::capability::CapabilityEntry;
+use exo_abi::capability::{CapabilityEntry, RETIRED};
 use exo_abi::frame::BlockState;
 use exo_abi::{EnvironmentId, Kind, Rights};
 
@@ -51,10 +51,10 @@ impl Ledger<'_> {
             .filter(|(_, entry)| entry.holder != EnvironmentId::NOBODY)
     }
 
-    /// Each slot is well formed, or free and clean, or was never used and is all zero.
-    pub(super) fn audit_slots(&self) -> Result<(), Inconsistency> {
+    /// Each slot is well formed, or free and clean, or retired, or was never used and is all zero.
+    pub(super) fn audit_slots(&self, unused: u32) -> Result<(), Inconsistency> {
         for (slot, entry) in (0u32..).zip(self.tables.capabilities.iter()) {
-            let good = if slot >= self.fresh_capability {
+            let good = if slot >= unused {
                 *entry == CapabilityEntry::default()
             } else if entry.holder == EnvironmentId::NOBODY {
                 let clean = CapabilityEntry {
@@ -62,7 +62,7 @@ impl Ledger<'_> {
                     next: entry.next,
                     ..CapabilityEntry::default()
                 };
-                *entry == clean
+                *entry == clean && (entry.generation == 0) == (entry.next == RETIRED)
             } else {
                 self.environment(entry.holder).is_ok() && is_well_formed(entry)
             };
@@ -73,31 +73,31 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// The list of free slots holds each slot that is free and has generations left, once.
-    pub(super) fn audit_free_list(&self) -> Result<(), Inconsistency> {
-        let fresh = self.fresh_capability;
-        let reusable = (0..fresh)
-            .zip(self.tables.capabilities.iter())
-            .filter(|(_, entry)| entry.holder == EnvironmentId::NOBODY && entry.generation != 0)
-            .count() as u32;
+    /// The list of free slots holds each slot that is free and has generations left, once. The first slot that was never used:
+    /// there the list ends.
+    pub(super) fn audit_free_list(&self) -> Result<u32, Inconsistency> {
+        let slots = self.tables.capabilities.len() as u32;
+        let is_freed = |entry: &CapabilityEntry| {
+            entry.holder == EnvironmentId::NOBODY && entry.generation != 0
+        };
+        let entries = self.tables.capabilities.iter();
+        let freed = entries.filter(|entry| is_freed(entry)).count() as u32;
         let (mut next, mut length) = (self.free_capability, 0u32);
         while let Some(slot) = next.checked_sub(1) {
-            let entry = self.tables.capabilities.get(slot as usize);
-            let entry = entry.ok_or(Inconsistency::FreeList(slot))?;
+            let entry = self.slot(slot).ok_or(Inconsistency::FreeList(slot))?;
+            if *entry == CapabilityEntry::default() && length == freed {
+                return Ok(slot);
+            }
             length = length.saturating_add(1);
-            if slot >= fresh
-                || entry.holder != EnvironmentId::NOBODY
-                || entry.generation == 0
-                || length > reusable
-            {
+            if !is_freed(entry) || length > freed {
                 return Err(Inconsistency::FreeList(slot));
             }
             next = entry.next;
         }
-        if length == reusable {
-            Ok(())
+        if length == freed {
+            Ok(slots)
         } else {
-            Err(Inconsistency::FreeList(fresh))
+            Err(Inconsistency::FreeList(slots))
         }
     }
 

@@ -282,16 +282,17 @@ pub fn revoke(
 
 /// Takes what was derived from a capability, `batch` at most; whether all is gone.
 pub fn revoke_below(ledger: &mut Ledger, ancestor: Capability, batch: u64) -> bool {
-    let mut from = ancestor;
-    for _ in 0..batch {
-        let Some(leaf) = ledger.leaf_below(ancestor, from) else {
-            return true;
-        };
+    let (mut from, mut left) = (ancestor, batch);
+    while let Some(leaf) = ledger.take_unmapped(ancestor, from, &mut left) {
+        if left == 0 {
+            return false;
+        }
+        left -= 1;
         from = ledger.parent(leaf).unwrap();
         let holder = ledger.entry(leaf).unwrap().holder;
         ledger.commit_free(holder, leaf);
     }
-    ledger.leaf_below(ancestor, from).is_none()
+    true
 }
 
 /// What the kernel does when an environment ends: functions first, then all the rest from the newest on.

@@ -146,8 +146,8 @@ fn leaves_are_found_in_the_middle_of_a_list_of_siblings() {
         free(&mut ledger, ONE, words[index]).unwrap();
         ledger.audit().unwrap();
     }
-    assert_eq!(ledger.leaf_below(root, root), Some(words[2]));
+    assert_eq!(ledger.take_unmapped(root, root, &mut 0), Some(words[2]));
     assert_eq!(revoke(&mut ledger, ONE, root, 1), Ok(true));
-    assert_eq!(ledger.leaf_below(root, root), None);
+    assert_eq!(ledger.take_unmapped(root, root, &mut 0), None);
     ledger.audit().unwrap();
 }
