@@ -2,6 +2,7 @@
 //! same parent. A link is a slot plus one; 0: none. All changes cost the same, however many capabilities there are.
 
 use exo_abi::capability::CapabilityEntry;
+use exo_abi::environment::State;
 use exo_abi::{Capability, Kind};
 
 use crate::Ledger;
@@ -20,7 +21,7 @@ impl Ledger<'_> {
     }
 
     /// Takes what was derived from `ancestor`, leaf by leaf, for as long as that is a matter of the tables alone: memory of which
-    /// nothing is mapped. Lowers `left` by what it took, and ends at 0. The leaf at which it ended, if there is one.
+    /// nothing is mapped, and whose holder does not sleep, on words of it perhaps. Lowers `left` by what it took, and ends at 0. The leaf at which it ended, if there is one.
     ///
     /// The search goes down from `from`, which is `ancestor` or descends from it: at most [`exo_abi::capability::DEPTH_MAX`]
     /// steps. Whoever goes on at the parent of what it took makes each step of the tree once, so that the whole is linear in what
@@ -44,11 +45,14 @@ impl Ledger<'_> {
                 return None;
             }
             let memory = entry.kind == Kind::Frames as u8 || entry.kind == Kind::Blocks as u8;
-            if !memory || entry.first_mapping != 0 || *left == 0 {
+            let (parent, holder) = (entry.parent, entry.holder);
+            let awake = self
+                .environment(holder)
+                .is_ok_and(|holder| holder.state == State::Runnable as u32);
+            if !memory || entry.first_mapping != 0 || !awake || *left == 0 {
                 return Some(leaf);
             }
             *left = left.wrapping_sub(1);
-            let (parent, holder) = (entry.parent, entry.holder);
             self.remove_capability(holder, slot);
             slot = parent.wrapping_sub(1);
         }

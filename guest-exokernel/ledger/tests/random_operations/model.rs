@@ -203,7 +203,7 @@ impl Model {
         rights: Rights,
     ) -> Result<Kind, Error> {
         let resource = self.resource(caller, word)?;
-        let device = resource.kind == Kind::Function;
+        let device = matches!(resource.kind, Kind::Function | Kind::Queue);
         if !device && !resource.has_memory() {
             return Err(Error::WrongKind);
         }
