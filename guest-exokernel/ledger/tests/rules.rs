@@ -7,6 +7,7 @@ mod rules {
     mod allocation;
     mod boot;
     mod capabilities;
+    mod cost;
     mod derivation;
     mod dma;
     mod environments;
