@@ -16,6 +16,8 @@
 pub const PAGE_SIZE: u64 = 4096;
 /// log2 of [`PAGE_SIZE`].
 pub const PAGE_SHIFT: u32 = 12;
+/// Most colours that `frame_allocate` tells frames apart by: number modulo colours.
+pub const COLOURS_MAX: u64 = 512;
 /// Bytes in a block: 512 frames, one 2 MiB page.
 pub const BLOCK_SIZE: u64 = 2 << 20;
 /// log2 of the frames in a block, which is also the order by which `frame_allocate` asks for blocks.

@@ -21,7 +21,8 @@ abi_enum! {
         EnvironmentWait = CALL_BASE + 3 => "environment_wait",
         /// `(entry, stack)`: where exception upcalls go: vector v to `entry + 16 v`, on `stack`.
         UpcallSet = CALL_BASE + 4 => "upcall_set",
-        /// `(first or ANY_FRAME, count, order)` -> capability: `count` contiguous frames, 4 KiB (order 0) or 2 MiB (order 9).
+        /// `(first or ANY_FRAME, count, order, colour)` -> capability: `count` contiguous frames, 4 KiB (order 0) or 2 MiB (order 9);
+        /// of any, the first of this colour, if it is not 0: `colours << 32 | colour`.
         FrameAllocate = CALL_BASE + 5 => "frame_allocate",
         /// `(capability)`: gives the resource back and makes the capability stale.
         CapabilityFree = CALL_BASE + 6 => "capability_free",

@@ -1,6 +1,6 @@
 //! Blocks and frames: who owns them, and which are free.
 
-use exo_abi::address::{BLOCK_FRAMES, BLOCK_ORDER};
+use exo_abi::address::{BLOCK_FRAMES, BLOCK_ORDER, COLOURS_MAX};
 use exo_abi::call::ANY_FRAME;
 use exo_abi::frame::{BlockEntry, BlockState, FrameEntry};
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
@@ -26,9 +26,47 @@ impl FrameRange {
         }
     }
 
+    /// Whether all of a block lies inside.
+    pub(crate) fn has_block(self, block: u64) -> bool {
+        self.contains(block << BLOCK_ORDER, BLOCK_FRAMES)
+    }
+
     /// Whether `count` frames from `first` on lie inside.
     pub fn contains(self, first: u64, count: u64) -> bool {
         first >= self.start && first.checked_add(count).is_some_and(|end| end <= self.end)
+    }
+}
+
+/// What the first frame number has to be, modulo a power of two: libOSes that know the caches ask for frames by colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Colour {
+    mask: u64,
+    /// The least frame number of this colour.
+    pub(crate) first: u64,
+}
+
+impl Colour {
+    /// Any number has it.
+    const ANY: Self = Self { mask: 0, first: 0 };
+
+    /// The colour behind a word of the ABI.
+    fn from_word(word: u64) -> Result<Self, Error> {
+        if word == 0 {
+            return Ok(Self::ANY);
+        }
+        let (colours, colour) = (word >> 32, word & 0xffff_ffff);
+        if !colours.is_power_of_two() || colours > COLOURS_MAX || colour >= colours {
+            return Err(Error::BadArgument);
+        }
+        Ok(Self {
+            mask: colours.saturating_sub(1),
+            first: colour,
+        })
+    }
+
+    /// Whether frame `number` has it.
+    pub(crate) fn is_of(self, number: u64) -> bool {
+        number & self.mask == self.first
     }
 }
 
@@ -74,7 +112,7 @@ impl Ledger<'_> {
 
     /// Whether a block is memory from its first frame to its last. Of other blocks, frames can be had by name only.
     pub(crate) fn is_whole_block(&self, block: u64) -> bool {
-        self.is_memory(block << BLOCK_ORDER, BLOCK_FRAMES)
+        self.memory.iter().any(|range| range.has_block(block))
     }
 
     /// The owner of a frame.
@@ -93,36 +131,74 @@ impl Ledger<'_> {
         }
     }
 
-    /// Finds what `frame_allocate` asks for, without taking it. Order of checks: order, count, address, quotas, memory, owner.
+    /// Finds what `frame_allocate` asks for, without taking it. Order of checks: order, colour, count, address, quotas, memory,
+    /// owner.
+    #[inline(always)]
     pub fn plan_allocation(
         &self,
         holder: EnvironmentId,
         first: u64,
         count: u64,
         order: u64,
+        colour: u64,
     ) -> Result<Allocation, Error> {
         const BLOCKS: u64 = BLOCK_ORDER as u64;
-        let (kind, unit, limit) = match order {
-            0 => (Kind::Frames, 1, BLOCK_FRAMES),
-            BLOCKS => (Kind::Blocks, BLOCK_FRAMES, self.tables.blocks.len() as u64),
-            _ => return Err(Error::BadArgument),
-        };
-        if count == 0 || count > limit {
+        match order {
+            0 => self.plan_frames(holder, first, count, colour),
+            BLOCKS if colour == 0 => self.plan_blocks(holder, first, count),
+            _ => Err(Error::BadArgument),
+        }
+    }
+
+    #[inline(always)]
+    fn plan_frames(
+        &self,
+        holder: EnvironmentId,
+        first: u64,
+        count: u64,
+        colour: u64,
+    ) -> Result<Allocation, Error> {
+        let colour = Colour::from_word(colour)?;
+        if colour != Colour::ANY && first != ANY_FRAME {
+            return Err(Error::BadArgument);
+        }
+        if count == 0 || count > BLOCK_FRAMES {
             return Err(Error::BadCount);
         }
-        let frames = count.checked_mul(unit).ok_or(Error::BadCount)?;
-        if kind == Kind::Blocks && first != ANY_FRAME && !first.is_multiple_of(BLOCK_FRAMES) {
+        self.check_frames_quota(holder, count)?;
+        self.check_capability_quota(holder)?;
+        let first = match first {
+            ANY_FRAME => self.find_frames(count, colour)?,
+            named => self.check_named(Kind::Frames, named, count)?,
+        };
+        Ok(Allocation {
+            kind: Kind::Frames,
+            first,
+            count,
+        })
+    }
+
+    fn plan_blocks(
+        &self,
+        holder: EnvironmentId,
+        first: u64,
+        count: u64,
+    ) -> Result<Allocation, Error> {
+        if count == 0 || count > self.tables.blocks.len() as u64 {
+            return Err(Error::BadCount);
+        }
+        let frames = count.checked_mul(BLOCK_FRAMES).ok_or(Error::BadCount)?;
+        if first != ANY_FRAME && !first.is_multiple_of(BLOCK_FRAMES) {
             return Err(Error::BadAddress);
         }
         self.check_frames_quota(holder, frames)?;
         self.check_capability_quota(holder)?;
-        let first = match (kind, first) {
-            (Kind::Blocks, ANY_FRAME) => self.find_blocks(count)?,
-            (_, ANY_FRAME) => self.find_frames(count)?,
-            (_, named) => self.check_named(kind, named, frames)?,
+        let first = match first {
+            ANY_FRAME => self.find_blocks(count)?,
+            named => self.check_named(Kind::Blocks, named, frames)?,
         };
         Ok(Allocation {
-            kind,
+            kind: Kind::Blocks,
             first,
             count: frames,
         })
@@ -178,6 +254,7 @@ impl Ledger<'_> {
     }
 
     /// Whether `holder` may have `count` more frames.
+    #[inline(always)]
     pub fn check_frames_quota(&self, holder: EnvironmentId, count: u64) -> Result<(), Error> {
         let environment = self.environment(holder)?;
         match u64::from(environment.frames).checked_add(count) {
@@ -225,12 +302,15 @@ impl Ledger<'_> {
                 ..FrameEntry::default()
             };
         }
-        let whole = self.is_whole_block(frame >> BLOCK_ORDER);
         let Some(block) = self.tables.blocks.get_mut(block_of(frame)) else {
             return;
         };
         if block.state == BlockState::Free as u8 {
             block.state = BlockState::Split as u8;
+            let whole = self
+                .memory
+                .iter()
+                .any(|range| range.has_block(frame >> BLOCK_ORDER));
             let free = &mut self.tables.summary.free_blocks;
             *free = free.saturating_sub(u64::from(whole));
         }
@@ -251,6 +331,7 @@ impl Ledger<'_> {
             for frame in first..end {
                 self.give_back_frame(frame);
             }
+            self.frame_cursor = first;
         }
         if let Some(environment) = self.environment_mut(holder) {
             environment.frames = environment.frames.saturating_sub(count as u32);
@@ -262,13 +343,16 @@ impl Ledger<'_> {
         if let Some(entry) = self.tables.frames.get_mut(frame as usize) {
             *entry = FrameEntry::default();
         }
-        let whole = self.is_whole_block(frame >> BLOCK_ORDER);
         let Some(block) = self.tables.blocks.get_mut(block_of(frame)) else {
             return;
         };
         block.used = block.used.saturating_sub(1);
         if block.used == 0 {
             block.state = BlockState::Free as u8;
+            let whole = self
+                .memory
+                .iter()
+                .any(|range| range.has_block(frame >> BLOCK_ORDER));
             let free = &mut self.tables.summary.free_blocks;
             *free = free.saturating_add(u64::from(whole));
         }

@@ -1,11 +1,18 @@
 //! Where free memory is: by name, or any.
 
+use core::ops::Range;
+
 use exo_abi::address::{BLOCK_FRAMES, BLOCK_ORDER};
 use exo_abi::frame::BlockState;
 use exo_abi::{EnvironmentId, Error, Kind};
 
 use crate::Ledger;
-use crate::memory::block_of;
+use crate::memory::{Colour, block_of};
+
+/// How far from the cursor split blocks are looked for, while there are free ones.
+const NEAR_BLOCKS: u64 = 32;
+/// How many of them are looked into.
+const SCANNED_BLOCKS: u64 = 4;
 
 impl Ledger<'_> {
     /// Checks frames that were asked for by name: memory, then free.
@@ -52,6 +59,9 @@ impl Ledger<'_> {
     /// First frame of `count` free neighbouring blocks, searched from the cursor on and once around. One pass over the
     /// blocks, however they are fragmented: whoever fragments them makes nobody wait.
     pub(crate) fn find_blocks(&self, count: u64) -> Result<u64, Error> {
+        if self.tables.summary.free_blocks < count {
+            return Err(Error::Exhausted);
+        }
         let total = self.tables.blocks.len() as u64;
         let cursor = self.block_cursor.min(total);
         // Runs that begin before the cursor may reach beyond it.
@@ -76,39 +86,88 @@ impl Ledger<'_> {
         None
     }
 
-    /// First of `count` free neighbouring frames of one block: where the cursor is, else in any split block, else in a free block.
-    pub(crate) fn find_frames(&self, count: u64) -> Result<u64, Error> {
-        if let Some(first) =
-            self.find_in_block(block_of(self.frame_cursor) as u64, self.frame_cursor, count)
+    /// First of `count` free neighbouring frames of one block, the first of them of this colour: where the cursor is, else in a
+    /// split block near it, else in a free block, else in any. Cost: but for the last, bounded, however memory is fragmented.
+    #[inline(always)]
+    pub(crate) fn find_frames(&self, count: u64, colour: Colour) -> Result<u64, Error> {
+        // The frame at the cursor itself, most of the time.
+        if count == 1 && colour.is_of(self.frame_cursor) && self.is_free_in_split(self.frame_cursor)
         {
-            return Ok(first);
+            return Ok(self.frame_cursor);
         }
-        for (index, block) in self.tables.blocks.iter().enumerate() {
-            let room = BLOCK_FRAMES.saturating_sub(u64::from(block.used));
-            if block.state == BlockState::Split as u8
-                && room >= count
-                && let Some(first) = self.find_in_block(index as u64, 0, count)
-            {
-                return Ok(first);
-            }
-        }
-        self.find_blocks(1)
+        self.search_frames(count, colour)
     }
 
-    /// First of `count` free neighbouring frames in split block `block`, not before frame `from`.
-    fn find_in_block(&self, block: u64, from: u64, count: u64) -> Option<u64> {
+    /// Whether a frame of a split block is free, and its block can be had by no particular name.
+    #[inline(always)]
+    fn is_free_in_split(&self, frame: u64) -> bool {
+        let block = self.tables.blocks.get(block_of(frame));
+        let entry = self.tables.frames.get(frame as usize);
+        block.is_some_and(|block| block.state == BlockState::Split as u8)
+            && entry.is_some_and(|entry| entry.owner == EnvironmentId::NOBODY)
+            && self.is_whole_block(frame >> BLOCK_ORDER)
+    }
+
+    /// The same as [`Self::find_frames`].
+    #[inline(never)]
+    fn search_frames(&self, count: u64, colour: Colour) -> Result<u64, Error> {
+        let here = self.frame_cursor >> BLOCK_ORDER;
+        if let Some(first) = self.find_in_block(here, self.frame_cursor, count, colour) {
+            return Ok(first);
+        }
+        let near = here.saturating_sub(NEAR_BLOCKS)..here.saturating_add(NEAR_BLOCKS);
+        if let Some(first) = self.find_in_split(near, SCANNED_BLOCKS, count, colour) {
+            return Ok(first);
+        }
+        let fits = colour.first.saturating_add(count) <= BLOCK_FRAMES;
+        if fits && let Ok(block) = self.find_blocks(1) {
+            return Ok(block.saturating_add(colour.first));
+        }
+        let all = 0..self.tables.blocks.len() as u64;
+        self.find_in_split(all, u64::MAX, count, colour)
+            .ok_or(Error::Exhausted)
+    }
+
+    /// The same in the split blocks among these, of which it looks into `budget`.
+    fn find_in_split(
+        &self,
+        blocks: Range<u64>,
+        mut budget: u64,
+        count: u64,
+        colour: Colour,
+    ) -> Option<u64> {
+        for index in blocks {
+            let block = self.tables.blocks.get(index as usize)?;
+            let room = BLOCK_FRAMES.saturating_sub(u64::from(block.used));
+            if block.state != BlockState::Split as u8 || room < count {
+                continue;
+            }
+            budget = budget.checked_sub(1)?;
+            let found = self.find_in_block(index, index << BLOCK_ORDER, count, colour);
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// The same in split block `block`, not before frame `from`, which is in it.
+    fn find_in_block(&self, block: u64, from: u64, count: u64, colour: Colour) -> Option<u64> {
         let state = self.tables.blocks.get(block as usize)?.state;
         if state != BlockState::Split as u8 || !self.is_whole_block(block) {
             return None;
         }
-        let start = (block << BLOCK_ORDER).max(from);
         let end = block.checked_add(1)? << BLOCK_ORDER;
-        let mut run = 0u64;
-        for frame in start..end {
-            let free = self.tables.frames.get(frame as usize)?.owner == EnvironmentId::NOBODY;
-            run = if free { run.saturating_add(1) } else { 0 };
-            if run == count {
-                return frame.checked_add(1)?.checked_sub(count);
+        let frames = self.tables.frames.get(from as usize..end as usize)?;
+        let mut start = from;
+        for (number, entry) in (from..end).zip(frames) {
+            if entry.owner != EnvironmentId::NOBODY {
+                start = number.checked_add(1)?;
+                continue;
+            }
+            let first = number.checked_add(1)?.saturating_sub(count);
+            if first >= start && colour.is_of(first) {
+                return Some(first);
             }
         }
         None

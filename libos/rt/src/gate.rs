@@ -7,6 +7,7 @@ use core::arch::asm;
 use core::mem::offset_of;
 
 use exo_abi::address::INTERFACE_PAGE;
+use exo_abi::call::ANY_FRAME;
 use exo_abi::environment::CallPage;
 use exo_abi::error::DONE;
 use exo_abi::interface_page::InterfacePage;
@@ -178,6 +179,12 @@ pub fn upcall_set(entry: u64, stack: u64) -> Result<(), Error> {
 /// [`Call::FrameAllocate`].
 pub fn frame_allocate(first: u64, count: u64, order: u32) -> Result<Capability, Error> {
     call(Call::FrameAllocate, [first, count, u64::from(order), 0]).map(Capability)
+}
+
+/// [`Call::FrameAllocate`] of any frames whose first number is `colour` modulo `colours`.
+pub fn frame_allocate_coloured(count: u64, colours: u64, colour: u64) -> Result<Capability, Error> {
+    let arguments = [ANY_FRAME, count, 0, colours << 32 | colour];
+    call(Call::FrameAllocate, arguments).map(Capability)
 }
 
 /// [`Call::CapabilityFree`].

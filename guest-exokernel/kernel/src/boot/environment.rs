@@ -62,7 +62,7 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
     });
 
     let blocks = u64::from(record.grant_blocks);
-    let allocation = ledger.plan_allocation(id, ANY_FRAME, blocks, u64::from(BLOCK_ORDER));
+    let allocation = ledger.plan_allocation(id, ANY_FRAME, blocks, u64::from(BLOCK_ORDER), 0);
     let allocation = grant(allocation, number, "memory");
     let memory = ledger.commit_allocation(id, allocation);
     space.map_window(

@@ -1,4 +1,4 @@
-//! Allocation of frames, by name or any.
+//! Allocation of frames, by name, by colour or any.
 
 use exo_abi::{EnvironmentId, Error, Kind};
 
@@ -8,25 +8,35 @@ use crate::kernel::Kernel;
 pub fn frame_allocate(
     kernel: &mut Kernel,
     caller: EnvironmentId,
-    first: u64,
-    count: u64,
+    names: (u64, u64),
     order: u64,
+    colour: u64,
 ) -> Result<u64, Error> {
-    let allocation = kernel.ledger.plan_allocation(caller, first, count, order)?;
+    let (first, count) = names;
+    let ledger = &mut kernel.ledger;
+    let allocation = ledger.plan_allocation(caller, first, count, order, colour)?;
+    let (first, count) = (allocation.first, allocation.count);
     let blocks = allocation.kind == Kind::Blocks;
     let space = kernel.environment(caller)?.space;
-    let tables = space.check_window(allocation.first, allocation.count, blocks);
-    kernel.ledger.check_tables_quota(caller, tables)?;
+    let window = if blocks {
+        None
+    } else {
+        space.find_window(first, count)
+    };
+    if window.is_none() {
+        let tables = space.check_window(first, count, blocks);
+        kernel.ledger.check_tables_quota(caller, tables)?;
+    }
 
-    let capability = kernel.ledger.commit_allocation(caller, allocation);
     let ledger = &mut kernel.ledger;
-    let given_back = space.map_window(
-        &mut kernel.pool,
-        allocation.first,
-        allocation.count,
-        blocks,
-        &mut || ledger.add_table(caller),
-    );
+    let capability = ledger.commit_allocation(caller, allocation);
+    if let Some(window) = window {
+        window.show_in_window(first);
+        return Ok(capability.0);
+    }
+    let given_back = space.map_window(&mut kernel.pool, first, count, blocks, &mut || {
+        ledger.add_table(caller)
+    });
     for _ in 0..given_back {
         ledger.remove_table(caller);
     }

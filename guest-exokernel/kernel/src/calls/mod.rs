@@ -103,7 +103,7 @@ fn dispatch(
         Call::EnvironmentSleep => environment::environment_sleep(kernel, index, caller),
         Call::EnvironmentWake => environment::environment_wake(kernel, index, a).into(),
         Call::UpcallSet => environment::upcall_set(kernel, caller, a, b).into(),
-        Call::FrameAllocate => frame::frame_allocate(kernel, caller, a, b, c).into(),
+        Call::FrameAllocate => frame::frame_allocate(kernel, caller, (a, b), c, d).into(),
         Call::CapabilityFree => capability::capability_free(kernel, caller, Capability(a)).into(),
         Call::PageMap => Outcome::Answer(page::page_map(kernel, caller, a)),
         Call::PageProtect => Outcome::Answer(page::page_protect(kernel, caller, a)),

@@ -168,7 +168,7 @@ pub fn allocate(
     count: u64,
     order: u64,
 ) -> Result<Capability, Error> {
-    let allocation = ledger.plan_allocation(holder, first, count, order)?;
+    let allocation = ledger.plan_allocation(holder, first, count, order, 0)?;
     Ok(ledger.commit_allocation(holder, allocation))
 }
 

@@ -125,7 +125,7 @@ impl Comparison {
                 order,
             } => {
                 let expected = self.model.allocate(caller, first, count, order);
-                let plan = ledger.plan_allocation(caller, first, count, order);
+                let plan = ledger.plan_allocation(caller, first, count, order, 0);
                 if let (Ok(plan), Ok(frames)) = (plan, expected) {
                     assert_eq!(plan.count, frames);
                     assert!(first == u64::MAX || plan.first == first);

@@ -139,9 +139,9 @@ fn any_frames_fill_split_blocks_before_free_ones() {
     let hole = allocate(&mut ledger, ONE, 5 * BLOCK + 100, 200, 0).unwrap();
     allocate(&mut ledger, TWO, 5 * BLOCK + 300, 212, 0).unwrap();
     free(&mut ledger, ONE, hole).unwrap();
-    let plan = ledger.plan_allocation(ONE, ANY_FRAME, 300, 0).unwrap();
+    let plan = ledger.plan_allocation(ONE, ANY_FRAME, 300, 0, 0).unwrap();
     assert_eq!(plan.first, 5 * BLOCK);
-    let plan = ledger.plan_allocation(ONE, ANY_FRAME, 301, 0).unwrap();
+    let plan = ledger.plan_allocation(ONE, ANY_FRAME, 301, 0, 0).unwrap();
     assert_eq!(
         plan,
         Allocation {
@@ -157,14 +157,19 @@ fn any_blocks_are_neighbours_and_neither_the_kernels_nor_the_holes() {
     let mut ledger = machine();
     let mut found = Vec::new();
     for _ in 0..3 {
-        found.push(ledger.plan_allocation(ONE, ANY_FRAME, 1, 9).unwrap().first);
+        found.push(
+            ledger
+                .plan_allocation(ONE, ANY_FRAME, 1, 9, 0)
+                .unwrap()
+                .first,
+        );
         allocate(&mut ledger, ONE, ANY_FRAME, 1, 9).unwrap();
     }
     assert_eq!(found, [BLOCK, 2 * BLOCK, 3 * BLOCK]);
-    let plan = ledger.plan_allocation(TWO, ANY_FRAME, 2, 9).unwrap();
+    let plan = ledger.plan_allocation(TWO, ANY_FRAME, 2, 9, 0).unwrap();
     assert_eq!(plan.first, 5 * BLOCK);
     assert_eq!(
-        ledger.plan_allocation(TWO, ANY_FRAME, 3, 9),
+        ledger.plan_allocation(TWO, ANY_FRAME, 3, 9, 0),
         Err(Error::Exhausted)
     );
 }
@@ -177,7 +182,7 @@ fn any_blocks_are_found_across_the_cursor() {
     free(&mut ledger, ONE, kept).unwrap();
     free(&mut ledger, ONE, low).unwrap();
     // The cursor stands at block 3; the only run of three begins before it.
-    let plan = ledger.plan_allocation(ONE, ANY_FRAME, 3, 9).unwrap();
+    let plan = ledger.plan_allocation(ONE, ANY_FRAME, 3, 9, 0).unwrap();
     assert_eq!(plan.first, BLOCK);
 }
 
@@ -198,4 +203,50 @@ fn a_split_block_is_not_given_whole() {
     );
     allocate(&mut ledger, ONE, ANY_FRAME, 511, 0).unwrap();
     ledger.audit().unwrap();
+}
+
+#[test]
+fn any_frames_have_the_colour_that_was_asked_for() {
+    let mut ledger = machine();
+    for (colours, colour, count) in [
+        (1, 0, 1),
+        (2, 1, 3),
+        (16, 5, 1),
+        (16, 5, 40),
+        (512, 511, 1),
+        (512, 0, 512),
+    ] {
+        let word = colours << 32 | colour;
+        let plan = ledger
+            .plan_allocation(ONE, ANY_FRAME, count, 0, word)
+            .unwrap();
+        assert_eq!(plan.first % colours, colour);
+        assert_eq!(plan.count, count);
+        assert!(
+            (plan.first..plan.first + count)
+                .all(|frame| ledger.owner(frame) == EnvironmentId::NOBODY)
+        );
+        ledger.commit_allocation(ONE, plan);
+        ledger.audit().unwrap();
+    }
+}
+
+#[test]
+fn colours_without_a_meaning_are_refused() {
+    let ledger = machine();
+    let before = snapshot(&ledger);
+    let all = u64::MAX;
+    for word in [1, 3 << 32, 1024 << 32, 4 << 32 | 4, 1 << 63, all] {
+        let plan = ledger.plan_allocation(ONE, ANY_FRAME, 1, 0, word);
+        assert_eq!(plan, Err(Error::BadArgument), "{word:#x}");
+    }
+    let word = 4 << 32 | 1;
+    for (first, order) in [(5 * BLOCK, 0), (ANY_FRAME, 9), (5 * BLOCK, 9)] {
+        let plan = ledger.plan_allocation(ONE, first, 1, order, word);
+        assert_eq!(plan, Err(Error::BadArgument), "{first}");
+    }
+    // No block holds so many from there on.
+    let plan = ledger.plan_allocation(ONE, ANY_FRAME, 2, 0, 512 << 32 | 511);
+    assert_eq!(plan, Err(Error::Exhausted));
+    assert_eq!(snapshot(&ledger), before);
 }

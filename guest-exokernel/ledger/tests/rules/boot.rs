@@ -82,7 +82,7 @@ fn frames_of_a_partial_block_are_had_by_name_only() {
     ledger.audit().unwrap();
     assert_eq!(ledger.tables().summary.free_blocks, free_blocks);
     // The cursor stands in the partial block, which is split: other frames are found nevertheless.
-    let plan = ledger.plan_allocation(ONE, u64::MAX, 1, 0).unwrap();
+    let plan = ledger.plan_allocation(ONE, u64::MAX, 1, 0, 0).unwrap();
     assert_eq!(plan.first, BLOCK);
     free(&mut ledger, ONE, image).unwrap();
     free(&mut ledger, TWO, low).unwrap();

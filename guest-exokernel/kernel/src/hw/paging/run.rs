@@ -52,27 +52,38 @@ impl Run {
         }
     }
 
-    /// Where the entries are.
+    /// Tells where each entry is, until `work` fails. There is one at least.
     #[inline(always)]
-    fn entries(self) -> impl Iterator<Item = u64> {
+    fn try_each<E>(self, mut work: impl FnMut(u64) -> Result<(), E>) -> Result<(), E> {
         let end = self.entry + self.pages * ENTRY;
-        let mut next = self.entry;
-        core::iter::from_fn(move || {
-            let here = next;
-            next += ENTRY;
-            (here != end).then_some(here)
-        })
+        let mut entry = self.entry;
+        loop {
+            work(entry)?;
+            entry += ENTRY;
+            if entry == end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells where each entry is, and the address of its page.
+    #[inline(always)]
+    fn each(self, mut work: impl FnMut(u64, u64)) {
+        let mut address = self.address;
+        let Ok(()) = self.try_each(|entry| {
+            work(entry, address);
+            address += PAGE_SIZE;
+            Ok::<(), core::convert::Infallible>(())
+        });
     }
 
     /// Refuses a run in which something is mapped.
     #[inline(always)]
     pub fn check_absent(self) -> Result<(), Error> {
-        for entry in self.entries() {
-            if read(entry) & PRESENT != 0 {
-                return Err(Error::InUse);
-            }
-        }
-        Ok(())
+        self.try_each(|entry| match read(entry) & PRESENT {
+            0 => Ok(()),
+            _ => Err(Error::InUse),
+        })
     }
 
     /// Maps a run that was checked to be absent, under the capability in `slot`.
@@ -86,10 +97,10 @@ impl Run {
     #[inline(always)]
     pub(super) fn show(self, frame: u64, flags: u64) {
         let mut value = frame << PAGE_SHIFT | flags;
-        for entry in self.entries() {
+        self.each(|entry, _| {
             write(entry, value);
             value += PAGE_SIZE;
-        }
+        });
     }
 
     /// Refuses a run in which a page is not mapped, or is not acceptable.
@@ -98,28 +109,25 @@ impl Run {
         self,
         mut accept: impl FnMut(Page) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        for entry in self.entries() {
+        self.try_each(|entry| {
             let value = read(entry);
             if value & PRESENT == 0 {
                 return Err(Error::NotMapped);
             }
-            accept(Page::of(value))?;
-        }
-        Ok(())
+            accept(Page::of(value))
+        })
     }
 
     /// Gives a checked run other rights, under the capability in `slot` from now on. Accessed and dirty bits are clear afterwards.
     #[inline(always)]
     pub fn protect(self, ledger: &mut Ledger, slot: u32, rights: Rights) {
         reverse_map::remove(ledger, self.entry, self.pages);
-        let mut address = self.address;
-        for entry in self.entries() {
+        self.each(|entry, address| {
             let value = read(entry);
             let flags = leaf_flags(rights, value & DEVICE != 0);
             write(entry, value & ADDRESS | flags);
             flush_page(address);
-            address += PAGE_SIZE;
-        }
+        });
         reverse_map::insert(ledger, slot, self.entry, self.pages);
     }
 
@@ -127,26 +135,22 @@ impl Run {
     #[inline(always)]
     pub fn unmap(self, ledger: &mut Ledger, mut gone: impl FnMut(&mut Ledger, Page)) {
         reverse_map::remove(ledger, self.entry, self.pages);
-        let mut address = self.address;
-        for entry in self.entries() {
+        self.each(|entry, address| {
             let value = read(entry);
             write(entry, 0);
             flush_page(address);
-            address += PAGE_SIZE;
             gone(ledger, Page::of(value));
-        }
+        });
     }
 
     /// Clears what is there of a run of which the reverse map does not know.
     pub(super) fn hide(self) {
-        let mut address = self.address;
-        for entry in self.entries() {
+        self.each(|entry, address| {
             if read(entry) & PRESENT != 0 {
                 write(entry, 0);
                 flush_page(address);
             }
-            address += PAGE_SIZE;
-        }
+        });
     }
 }
 

@@ -1,17 +1,34 @@
 //! The frame window: where an environment sees its own frames, each at an address that tells its number.
 
 use exo_abi::Rights;
-use exo_abi::address::{BLOCK_SIZE, FRAME_WINDOW, PAGE_SIZE, entry_address};
+use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, FRAME_WINDOW, PAGE_SIZE, entry_address};
 
 use exo_abi::page_entry::{ADDRESS, LARGE, PRESENT};
 
-use super::{AddressSpace, TablePool, leaf_flags, read, runs, write};
+use super::{AddressSpace, Run, TablePool, leaf_flags, read, runs, write};
 use crate::hw::registers::flush_page;
 
 /// Bytes that one directory, or one directory of directories, shows.
 const DIRECTORY: u64 = BLOCK_SIZE * 512;
 
+impl Run {
+    /// Shows frames from `first` on in a run of the window.
+    #[inline(always)]
+    pub fn show_in_window(self, first: u64) {
+        self.show(first, leaf_flags(Rights::READ_WRITE, false));
+    }
+}
+
 impl AddressSpace {
+    /// Where frames will be shown, if all of them in one page table that is there already.
+    #[inline(always)]
+    pub fn find_window(self, first: u64, frames: u64) -> Option<Run> {
+        if first % BLOCK_FRAMES + frames > BLOCK_FRAMES {
+            return None;
+        }
+        self.find(FRAME_WINDOW + first * PAGE_SIZE, frames).ok()
+    }
+
     /// Tables that showing frames would take: the window has one root entry, so only the first walk can miss more than one.
     pub fn check_window(self, first: u64, frames: u64, blocks: bool) -> u32 {
         let (level, step) = if blocks {
