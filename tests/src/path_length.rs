@@ -23,6 +23,8 @@ enum Source {
     Boot,
     /// An operation of the program `page-path`.
     Operation(&'static str),
+    /// A transfer of the program `transfer-path`, and the reply.
+    Transfer,
 }
 
 const fn operation(
@@ -49,6 +51,12 @@ pub const PATHS: &[Path] = &[
     },
     operation("null gate", "null", Some(8), 1),
     operation("exception upcall", "upcall", Some(10), 1),
+    Path {
+        name: "one-way protected control transfer",
+        goal: Some(40),
+        source: Source::Transfer,
+        parts: 2,
+    },
     operation("map of 1 page", "map1", Some(150), 1),
     operation("map of 100 pages, per page", "map100", Some(40), 100),
     operation(
@@ -112,7 +120,7 @@ pub fn measure(path: &Path) -> Length {
     let total = match path.source {
         Source::Boot => boot(),
         Source::Operation(operation) => {
-            let counts = [1, 2, 3].map(|count| run(operation, count));
+            let counts = [1, 2, 3].map(|count| run("page-path", &[operation], count));
             let steps = [counts[1] - counts[0], counts[2] - counts[1]];
             // Binding looks the function up in a table, so that later ones cost more; the second stands for all.
             assert!(
@@ -121,6 +129,16 @@ pub fn measure(path: &Path) -> Length {
                 path.name
             );
             steps[0]
+        }
+        Source::Transfer => {
+            let counts = [1, 2, 3].map(|count| run("transfer-path", &[], count));
+            assert_eq!(
+                counts[2] - counts[1],
+                counts[1] - counts[0],
+                "{}",
+                path.name
+            );
+            counts[1] - counts[0]
         }
     };
     Length {
@@ -131,10 +149,13 @@ pub fn measure(path: &Path) -> Length {
     }
 }
 
-/// Ring-0 instructions of a whole run of `page-path OPERATION COUNT`.
-fn run(operation: &str, count: u64) -> u64 {
-    let machine = Machine::new("page-path")
-        .argument(operation)
+/// Ring-0 instructions of a whole run of an image with these arguments and COUNT.
+fn run(image: &str, arguments: &[&str], count: u64) -> u64 {
+    let machine = arguments
+        .iter()
+        .fold(Machine::new(image), |machine, argument| {
+            machine.argument(*argument)
+        })
         .argument(count.to_string());
     let (outcome, instructions) = perf::count(&machine);
     outcome.expect_status(0);

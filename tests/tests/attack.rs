@@ -148,6 +148,7 @@ attacks! {
     strange_access "strange-access" Verdict::Refused;
     touch_device_unmapped "touch-device-unmapped" Verdict::Refused;
     touch_kernel "touch-kernel" Verdict::Refused;
+    transfer "transfer" Verdict::Refused;
     unknown_call "unknown-call" Verdict::Refused;
     unmap_unmapped "unmap-unmapped" Verdict::Refused;
     upcall_stack_unmapped "upcall-stack-unmapped" Verdict::Ended(AbortReason::NestedFault, PAGE_FAULT, NOT_PRESENT_WRITE, PLAYGROUND - 8);

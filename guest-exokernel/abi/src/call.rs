@@ -17,7 +17,7 @@ abi_enum! {
         EnvironmentExit = CALL_BASE + 1 => "environment_exit",
         /// `(0 or environment)`: lets the next environment of this vCPU have its turn, or a named one the rest of the slice.
         EnvironmentYield = CALL_BASE + 2 => "environment_yield",
-        /// `(seen)`: sleeps until the caller's event counter differs from `seen`.
+        /// `(seen, willing)`: sleeps until the caller's event counter differs from `seen`; where `willing` is 1, until a transfer too.
         EnvironmentWait = CALL_BASE + 3 => "environment_wait",
         /// `(entry, stack)`: where exception upcalls go: vector v to `entry + 16 v`, on `stack`.
         UpcallSet = CALL_BASE + 4 => "upcall_set",
@@ -57,6 +57,14 @@ abi_enum! {
         EnvironmentWake = CALL_BASE + 20 => "environment_wake",
         /// `()`: the code of the interface page says that vector registers are stored or loaded, as a forced switch asked it to.
         VectorsMoved = CALL_BASE + 21 => "vectors_moved",
+        /// `(entry, stack)` -> capability: where transfers enter the caller, whenever it waits for one; to be derived and given.
+        TransferAccept = CALL_BASE + 22 => "transfer_accept",
+        /// `(capability)`: enters an environment with the caller's registers, and waits for its reply.
+        Transfer = CALL_BASE + 23 => "transfer",
+        /// `(seen)`: goes back with the caller's registers to whoever waits for a reply, and waits for the next transfer.
+        TransferReply = CALL_BASE + 24 => "transfer_reply",
+        /// `(capability)`: enters an environment with the caller's registers; the caller goes on at its next turn.
+        TransferAsynchronous = CALL_BASE + 25 => "transfer_asynchronous",
     }
 }
 

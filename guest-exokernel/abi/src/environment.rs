@@ -36,6 +36,8 @@ abi_enum! {
         Exited = 3 => "exited",
         /// Ended by the kernel, with a reason.
         Aborted = 4 => "aborted",
+        /// Waits for the reply to a protected control transfer.
+        AwaitingReply = 5 => "awaiting-reply",
     }
 }
 
@@ -188,7 +190,38 @@ pub struct EnvironmentPage {
     /// Top of the kernel stack of the vCPU that runs this environment.
     pub kernel_stack: u64,
     /// Unused, zero.
-    pub tail: [u64; 26],
+    pub tail: [u64; 11],
+    /// The kernel's notes for protected control transfer.
+    pub transfer: TransferNotes,
+}
+
+/// What the kernel keeps of an environment for protected control transfer, so that a transfer needs nothing else. Of no use to the
+/// libOS. A place is a kernel address in an environment page: that of RIP in the frame of an entry into the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct TransferNotes {
+    /// Kernel address of its [`EnvironmentEntry`].
+    pub record: u64,
+    /// Kernel address of the [`crate::layout::Summary`].
+    pub summary: u64,
+    /// Kernel address of the word of the summary that says who runs on its vCPU.
+    pub running: u64,
+    /// Kernel address of the task state segment of its vCPU.
+    pub task_state: u64,
+    /// Physical address of the root of its address space.
+    pub root: u64,
+    /// vCPU and set of ports: only between environments that agree in both is a transfer nothing but a transfer.
+    pub terms: u64,
+    /// Its terms, while it waits for a transfer; the place of who waits for its reply; or 0.
+    pub peer: u64,
+    /// The last capability that it has transferred by, while that is valid; or 0.
+    pub bound: u64,
+    /// The place of the environment to which that leads, or led. While it awaits a reply: from there.
+    pub target: u64,
+    /// What `iretq` takes to enter it: RIP, CS, RFLAGS, RSP, SS.
+    pub entry: [u64; 5],
+    /// Status with which its call ends when it is resumed without a reply.
+    pub status: u64,
 }
 
 const _: () = {

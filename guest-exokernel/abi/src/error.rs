@@ -33,6 +33,10 @@ abi_enum! {
         Unsupported = 14 => "unsupported",
         /// The environment does not accept this from the caller, or has ended.
         Unwilling = 15 => "unwilling",
+        /// The environment that was to reply has ended.
+        Ended = 16 => "ended",
+        /// The environment runs on another vCPU.
+        OtherVcpu = 17 => "other-vcpu",
     }
 }
 

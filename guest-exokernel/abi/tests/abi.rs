@@ -7,7 +7,7 @@ use exo_abi::bundle::{BundleHeader, EnvironmentRecord, ExtentGrant, Features, Se
 use exo_abi::capability::CapabilityEntry;
 use exo_abi::control::{Command, CommandStatus, ControlBlock};
 use exo_abi::environment::{
-    AbortReason, CallPage, EnvironmentEntry, EnvironmentId, EnvironmentPage, State,
+    AbortReason, CallPage, EnvironmentEntry, EnvironmentId, EnvironmentPage, State, TransferNotes,
 };
 use exo_abi::frame::{BlockEntry, BlockState, FrameEntry};
 use exo_abi::function::{FunctionEntry, FunctionRecord, QueueService, StopReason};
@@ -161,8 +161,9 @@ fn describe() -> String {
             slice_code_segment, slice_flags, slice_stack, slice_stack_segment, slice_grace, slice_begin_entry, saved_gate_frame,
             slice_reserved,
             exception_stack, upcall_code_segment, upcall_flags, upcall_stack, upcall_stack_segment, upcall_entries,
-            kernel_stack, tail,
+            kernel_stack, tail, transfer,
         },
+        TransferNotes { record, summary, running, task_state, root, terms, peer, bound, target, entry, status },
         CallPage {
             upcall_credit, reserved, events, start_time, bytes, requests, slice_credit, reserved2, unused, event_counters, batch,
         },

@@ -9,13 +9,14 @@ use exo_abi::{Capability, EnvironmentId, Kind};
 use crate::hw::{console, memory, vcpu};
 use crate::kernel::Kernel;
 use crate::mappings::{unmap_capability, unmap_window};
-use crate::{bindings, control_device, ports, predicates, slices};
+use crate::{bindings, control_device, ports, predicates, slices, transfer};
 
 /// Takes back everything of an environment whose end is recorded. Cost: linear in what it held.
 pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
     if kernel.ledger.tables().summary.environments_alive == 0 {
         console::end_machine(ExitCode::Orderly);
     }
+    transfer::end(kernel, id);
     if let Ok(entry) = kernel.ledger.environment(id) {
         slices::stop(kernel, entry.vcpu as usize, id);
     }
@@ -85,6 +86,7 @@ pub fn release(
                 let _ = iommu.unmap(id, entry.first, entry.count);
             }
         }
+        Some(Kind::Entry) => transfer::forget(kernel, id, capability),
         _ => {}
     }
     kernel.ledger.commit_free(id, capability);

@@ -1,7 +1,7 @@
 //! The kernel's state, behind its one lock.
 
 use exo_abi::environment::ENVIRONMENTS_MAX;
-use exo_abi::{EnvironmentId, Error};
+use exo_abi::{Capability, EnvironmentId, Error};
 use exo_ledger::Ledger;
 use exo_lock::Lock;
 use exo_verifier::Predicate;
@@ -29,6 +29,8 @@ pub struct Environment {
     pub predicate: Option<u16>,
     /// Whether it sleeps on that, where it sleeps.
     pub awaits_predicate: bool,
+    /// The capability by which others enter it, from which theirs are derived.
+    pub entry: Capability,
     /// Who comes behind it in the queue of its vCPU.
     pub next_runnable: EnvironmentId,
     /// Who comes before it there.
@@ -101,6 +103,7 @@ pub static ENVIRONMENTS: Once<[Environment; ENVIRONMENTS_MAX]> = Once::new(
             events: 0,
             predicate: None,
             awaits_predicate: false,
+            entry: Capability::NONE,
             next_runnable: EnvironmentId::NOBODY,
             previous_runnable: EnvironmentId::NOBODY,
             slots: 0,

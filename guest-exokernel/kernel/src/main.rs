@@ -43,6 +43,8 @@ mod sleeping;
 mod slices;
 #[cfg(target_os = "none")]
 mod timer;
+#[cfg(target_os = "none")]
+mod transfer;
 
 /// The kernel is no program of the host: `scripts/build` builds it for its own target.
 #[cfg(not(target_os = "none"))]

@@ -14,6 +14,7 @@ use crate::hw::vcpu::{
     NO_PORT_BITMAP, PORT_BITMAP, PORT_WORDS, VCPUS_MAX, index, set_port_bitmap, write_port_bitmap,
 };
 use crate::kernel::Kernel;
+use crate::transfer;
 
 /// Names a set of ports: slot plus one in the low half, use of the slot in the high half; zero: no ports.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -103,6 +104,11 @@ impl PortSet {
         Self(uses << 32 | (index as u64 + 1))
     }
 
+    /// A number that no other set has.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
     fn slot(self) -> Option<&'static Slot> {
         SETS.get((self.0 as u32 as usize).checked_sub(1)?)
     }
@@ -159,6 +165,7 @@ pub fn update(kernel: &mut Kernel, id: EnvironmentId) {
         return;
     };
     core::mem::replace(&mut environment.context.ports, set).give_up();
+    transfer::update_terms(kernel, id);
     put_in_force(kernel, id, set);
 }
 

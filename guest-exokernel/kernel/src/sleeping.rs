@@ -7,7 +7,7 @@ use exo_lock::Sleeper;
 use crate::hw::registers;
 use crate::hw::vcpu::WAKE_VECTOR;
 use crate::kernel::Kernel;
-use crate::{slices, timer};
+use crate::{slices, timer, transfer};
 
 /// An environment that sleeps or is about to, for the protocol of [`exo_lock`].
 struct Sleeping<'k> {
@@ -35,6 +35,7 @@ impl Sleeper for Sleeping<'_> {
     }
     fn set_runnable(&mut self) {
         self.kernel.ledger.set_state(self.id, State::Runnable);
+        transfer::refuse(self.kernel, self.id);
         timer::cancel_sleep(self.kernel, self.vcpu, self.id);
         slices::add(self.kernel, self.vcpu, self.id);
     }

@@ -9,6 +9,7 @@ use exo_abi::EnvironmentId;
 use exo_abi::slice::SLICES;
 
 use crate::kernel::Kernel;
+use crate::transfer;
 
 const _: () = assert!(SLICES == u64::BITS as usize, "masks of slots are words");
 
@@ -74,6 +75,14 @@ pub fn take(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
     }
 }
 
+/// Makes the slots of an environment its own again that runs on vCPU `index` without having been added.
+pub fn start(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
+    let slots = kernel.environment(id).map_or(0, |one| one.slots);
+    if let Some(vcpu) = kernel.vcpus.get_mut(index) {
+        vcpu.ready |= slots;
+    }
+}
+
 /// Gives whoever runs on vCPU `index` no more turns, until [`add`].
 pub fn stop(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
     let slots = kernel.environment(id).map_or(0, |one| one.slots);
@@ -105,21 +114,34 @@ pub fn next(kernel: &mut Kernel, index: usize) -> Option<EnvironmentId> {
 }
 
 fn advance(kernel: &mut Kernel, index: usize) -> Option<EnvironmentId> {
-    let vcpu = kernel.vcpus.get_mut(index)?;
-    let following = (vcpu.position + 1) % SLICES;
-    let first = vcpu.first_runnable;
-    let slot = match (first, vcpu.ready) {
-        (EnvironmentId::NOBODY, 0) => return None,
-        (EnvironmentId::NOBODY, ready) => {
-            let distance = ready.rotate_right(following as u32).trailing_zeros() as usize;
-            (following + distance) % SLICES
+    loop {
+        let vcpu = kernel.vcpus.get_mut(index)?;
+        let following = (vcpu.position + 1) % SLICES;
+        let first = vcpu.first_runnable;
+        let slot = match (first, vcpu.ready) {
+            (EnvironmentId::NOBODY, 0) => return None,
+            (EnvironmentId::NOBODY, ready) => {
+                let distance = ready.rotate_right(following as u32).trailing_zeros() as usize;
+                (following + distance) % SLICES
+            }
+            _ => following,
+        };
+        vcpu.position = slot;
+        if vcpu.ready >> slot & 1 == 0 {
+            take(kernel, index, first);
+            return Some(first);
         }
-        _ => following,
-    };
-    vcpu.position = slot;
-    if vcpu.ready >> slot & 1 != 0 {
-        return Some(kernel.ledger.slice_owner(index, slot));
+        let owner = kernel.ledger.slice_owner(index, slot);
+        match transfer::who_runs_for(kernel, owner) {
+            Some(id) if id == owner => return Some(id),
+            Some(id) => {
+                if kernel.environment(id).is_ok_and(|one| one.slots == 0) {
+                    take(kernel, index, id);
+                }
+                return Some(id);
+            }
+            // It gets its turns again with the reply.
+            None => stop(kernel, index, owner),
+        }
     }
-    take(kernel, index, first);
-    Some(first)
 }

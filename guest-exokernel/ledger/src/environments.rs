@@ -43,7 +43,7 @@ impl Ledger<'_> {
         self.environment(id).is_ok_and(|entry| {
             matches!(
                 State::from_number(entry.state),
-                Some(State::Runnable | State::Waiting)
+                Some(State::Runnable | State::Waiting | State::AwaitingReply)
             )
         })
     }
@@ -75,9 +75,12 @@ impl Ledger<'_> {
             self.tables.summary.environments_alive.saturating_add(1);
     }
 
-    /// Changes between running and waiting. What has ended stays so: an event that comes late wakes nobody.
+    /// Changes between running and the ways of waiting. What has ended stays so: an event that comes late wakes nobody.
     pub fn set_state(&mut self, id: EnvironmentId, state: State) {
-        let wanted = matches!(state, State::Runnable | State::Waiting);
+        let wanted = matches!(
+            state,
+            State::Runnable | State::Waiting | State::AwaitingReply
+        );
         if wanted
             && self.is_alive(id)
             && let Some(entry) = self.environment_mut(id)

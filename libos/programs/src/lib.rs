@@ -4,6 +4,7 @@
 extern crate alloc;
 
 pub mod attack;
+pub mod entries;
 pub mod gifts;
 pub mod raw_disk;
 pub mod raw_queue;

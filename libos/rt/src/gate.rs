@@ -16,6 +16,7 @@ use exo_abi::term::Term;
 use exo_abi::{Call, Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::shared;
+use crate::transfer::{self, Message};
 
 /// What the kernel left in the status and in the value register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,7 @@ fn enter_with_five(number: u64, arguments: [u64; 5]) -> Answer {
 }
 
 /// Enters the kernel by a call that may switch: only `rip` and `rsp` come back, and the SSE and x87 state is another's.
-fn enter_and_switch(number: u64, argument: u64) -> Answer {
+fn enter_and_switch(number: u64, arguments: [u64; 2]) -> Answer {
     let status;
     let value;
     // SAFETY: 1. as in `enter`; 2. rbx and rbp are saved by hand, all else is an output or in `clobber_abi`; 3. direction
@@ -90,7 +91,8 @@ fn enter_and_switch(number: u64, argument: u64) -> Answer {
             entry = const offset_of!(InterfacePage, gate_entry),
             mxcsr = const crate::processor::MXCSR_DEFAULT,
             inlateout("rax") number => status,
-            inlateout("rdi") argument => _,
+            inlateout("rdi") arguments[0] => _,
+            inlateout("rsi") arguments[1] => _,
             inlateout("r11") INTERFACE_PAGE => _,
             lateout("rdx") value,
             lateout("r12") _,
@@ -126,7 +128,7 @@ pub fn environment_yield() -> Result<(), Error> {
 
 /// [`Call::EnvironmentYield`], to a named environment; nobody stands for anyone.
 pub fn environment_yield_to(named: EnvironmentId) -> Result<(), Error> {
-    enter_and_switch(Call::EnvironmentYield as u64, u64::from(named.0))
+    enter_and_switch(Call::EnvironmentYield as u64, [u64::from(named.0), 0])
         .result()
         .map(drop)
 }
@@ -138,7 +140,7 @@ pub fn vectors_moved() -> Result<(), Error> {
 
 /// [`Call::EnvironmentWait`].
 pub fn environment_wait(seen: u64) -> Result<(), Error> {
-    enter_and_switch(Call::EnvironmentWait as u64, seen)
+    enter_and_switch(Call::EnvironmentWait as u64, [seen, 0])
         .result()
         .map(drop)
 }
@@ -161,7 +163,7 @@ pub fn predicate_bind(terms: &[Term]) -> Result<u64, Error> {
 
 /// [`Call::EnvironmentSleep`]; whether the predicate held at once. After a sleep it is false: ask again.
 pub fn environment_sleep() -> Result<bool, Error> {
-    let answer = enter_and_switch(Call::EnvironmentSleep as u64, 0);
+    let answer = enter_and_switch(Call::EnvironmentSleep as u64, [0; 2]);
     answer.result().map(|held| held != 0)
 }
 
@@ -169,6 +171,39 @@ pub fn environment_sleep() -> Result<bool, Error> {
 pub fn environment_wake(environment: EnvironmentId) -> Result<bool, Error> {
     let answer = call(Call::EnvironmentWake, [u64::from(environment.0), 0, 0, 0]);
     answer.map(|woke| woke != 0)
+}
+
+/// [`Call::EnvironmentWait`], willing to be entered by a transfer meanwhile: then it does not come back. The status, for tests of
+/// refusals; [`crate::transfer::wait`] is for use.
+pub fn environment_wait_willing(seen: u64, willing: u64) -> Result<(), Error> {
+    enter_and_switch(Call::EnvironmentWait as u64, [seen, willing])
+        .result()
+        .map(drop)
+}
+
+/// [`Call::TransferAccept`].
+pub fn transfer_accept(entry: u64, stack: u64) -> Result<Capability, Error> {
+    call(Call::TransferAccept, [entry, stack, 0, 0]).map(Capability)
+}
+
+/// [`Call::Transfer`]; the reply is in the message.
+pub fn transfer(capability: Capability, message: &mut Message) -> Result<(), Error> {
+    exchange(Call::Transfer, capability.0, message)
+}
+
+/// [`Call::TransferReply`]; for a handler, [`crate::transfer`] does it.
+pub fn transfer_reply(seen: u64, message: &mut Message) -> Result<(), Error> {
+    exchange(Call::TransferReply, seen, message)
+}
+
+/// [`Call::TransferAsynchronous`]; what is in the message afterwards is nobody's.
+pub fn transfer_asynchronous(capability: Capability, message: &mut Message) -> Result<(), Error> {
+    exchange(Call::TransferAsynchronous, capability.0, message)
+}
+
+fn exchange(call: Call, argument: u64, message: &mut Message) -> Result<(), Error> {
+    let status = transfer::exchange(call as u64, argument, message);
+    Answer { status, value: 0 }.result().map(drop)
 }
 
 /// [`Call::UpcallSet`].

@@ -33,6 +33,7 @@ pub mod start;
 pub mod strange_access;
 pub mod system_call;
 pub mod tables;
+pub mod transfer;
 pub mod upcall;
 mod volatile;
 pub mod wait;

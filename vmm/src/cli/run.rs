@@ -172,9 +172,14 @@ fn status(end: &End, environments: &[Environment], largest: u8) -> u8 {
                 Some(State::Exited) => u8::try_from(one.entry.exit_status)
                     .unwrap_or(u8::MAX)
                     .min(largest),
-                Some(State::Absent | State::Runnable | State::Waiting | State::Aborted) | None => {
-                    exit_status::ABORTED
-                }
+                Some(
+                    State::Absent
+                    | State::Runnable
+                    | State::Waiting
+                    | State::AwaitingReply
+                    | State::Aborted,
+                )
+                | None => exit_status::ABORTED,
             })
             .find(|&status| status != 0)
             .unwrap_or(0),

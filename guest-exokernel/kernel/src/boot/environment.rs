@@ -15,6 +15,7 @@ use crate::hw::{switch, vcpu};
 use crate::kernel::Kernel;
 use crate::ports::PortSet;
 use crate::slices;
+use crate::transfer;
 
 /// The number of an environment of the bundle, counted from 0, as an owner.
 fn id(number: u64) -> EnvironmentId {
@@ -149,12 +150,16 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
         kernel_stack: vcpu::kernel_stack(record.vcpu as usize),
     });
     pages.set_resume_point(record.entry, 0);
+    let places = transfer::places(&kernel.ledger, id, record.vcpu as usize);
+    pages.start_transfer_notes(&places, record.vcpu as usize, space.root());
+    let ports = PortSet::of(ports.copied());
+    pages.set_terms(record.vcpu as usize, ports.number(), false);
     if let Ok(environment) = kernel.environment(id) {
         environment.space = space;
         environment.context = switch::Context {
             pages,
             root: space.root(),
-            ports: PortSet::of(ports.copied()),
+            ports,
             progress: switch::Progress::None,
         };
     }

@@ -6,6 +6,7 @@ use exo_abi::{Capability, EnvironmentId, Error, Kind};
 use crate::ending;
 use crate::kernel::Kernel;
 use crate::ports;
+use crate::transfer;
 
 /// Frees the resource and makes the capability stale. Nothing may be derived from it; frames must not be mapped outside the
 /// window; a function must have no page mapped.
@@ -48,6 +49,7 @@ pub fn capability_give(
 ) -> Result<u64, Error> {
     let receiver = kernel.ledger.check_give(caller, capability, environment)?;
     let given = kernel.ledger.commit_give(caller, capability, receiver);
+    transfer::forget(kernel, caller, capability);
     let is_ports = |entry: &CapabilityEntry| entry.kind == Kind::Ports as u8;
     if kernel.ledger.entry(given).is_some_and(is_ports) {
         ports::update(kernel, caller);

@@ -6,8 +6,10 @@ use exo_abi::upcall::UPCALL_ENTRY_STRIDE;
 use exo_abi::{EnvironmentId, Error};
 
 use super::{Answer, Outcome};
+use crate::hw::environment_pages::EnvironmentPages;
 use crate::hw::registers;
 use crate::hw::switch::{self, Progress};
+use crate::hw::transfer_notes::Peer;
 use crate::kernel::Kernel;
 use crate::{predicates, scheduler, slices, timer};
 
@@ -61,22 +63,28 @@ pub fn vectors_moved(kernel: &mut Kernel, index: usize, caller: EnvironmentId) -
     }
 }
 
-/// Sleeps until the event counter in the call page differs from `seen`. Interrupts are off, so no event can come between.
+/// Sleeps until the event counter in the call page differs from `seen`, or, where `willing`, until somebody transfers to the caller.
+/// Interrupts are off, so no event can come between.
 pub fn environment_wait(
     kernel: &mut Kernel,
     index: usize,
     caller: EnvironmentId,
     seen: u64,
+    willing: u64,
 ) -> Outcome {
-    let events = match kernel.environment(caller) {
-        Ok(environment) => environment.context.pages.events(),
+    let pages = match check_wait(kernel, caller, willing) {
+        Ok(pages) => pages,
         Err(error) => return Err(error).into(),
     };
     if let Ok(environment) = kernel.environment(caller) {
         environment.awaits_predicate = false;
     }
+    let events = pages.events();
     if !scheduler::sleep(kernel, index, caller, events != seen) {
         return Ok(events).into();
+    }
+    if willing != 0 {
+        pages.set_peer(Peer::Anybody);
     }
     Outcome::Switch
 }
@@ -113,6 +121,22 @@ pub fn environment_sleep(kernel: &mut Kernel, index: usize, caller: EnvironmentI
 pub fn environment_wake(kernel: &mut Kernel, index: usize, environment: u64) -> Result<u64, Error> {
     let id = kernel.ledger.environment_number(environment)?;
     Ok(u64::from(predicates::reconsider(kernel, index, id)))
+}
+
+/// Who is willing to be entered has said where, and has nobody else to reply to.
+fn check_wait(
+    kernel: &mut Kernel,
+    caller: EnvironmentId,
+    willing: u64,
+) -> Result<EnvironmentPages, Error> {
+    if willing > 1 {
+        return Err(Error::BadArgument);
+    }
+    let pages = kernel.environment(caller)?.context.pages;
+    if willing != 0 && !(pages.has_entry() && pages.peer() == Peer::None) {
+        return Err(Error::BadState);
+    }
+    Ok(pages)
 }
 
 /// Sets where upcalls go. Checked so that the kernel's `iretq` cannot fault: every entry, and the stack, is in the lower half.

@@ -17,6 +17,7 @@ use crate::hw::switch::{self, Context};
 use crate::hw::vcpu;
 use crate::kernel::{Kernel, with_kernel};
 use crate::scheduler;
+use crate::transfer;
 
 /// What goes back to ring 3: rax and rdx.
 #[repr(C)]
@@ -98,7 +99,7 @@ fn dispatch(
             Outcome::Switch
         }
         Call::EnvironmentYield => environment::environment_yield(kernel, index, caller, a),
-        Call::EnvironmentWait => environment::environment_wait(kernel, index, caller, a),
+        Call::EnvironmentWait => environment::environment_wait(kernel, index, caller, a, b),
         Call::PredicateBind => Outcome::Answer(environment::predicate_bind(kernel, caller, a)),
         Call::EnvironmentSleep => environment::environment_sleep(kernel, index, caller),
         Call::EnvironmentWake => environment::environment_wake(kernel, index, a).into(),
@@ -124,6 +125,11 @@ fn dispatch(
         }
         Call::ExtentBind => {
             device::extent_bind(kernel, caller, Capability(a), Capability(b)).into()
+        }
+        Call::TransferAccept => transfer::accept(kernel, caller, a, b).into(),
+        // They do not come this way: their registers are the message.
+        Call::Transfer | Call::TransferReply | Call::TransferAsynchronous => {
+            Err(Error::BadArgument).into()
         }
     }
 }

@@ -6,12 +6,16 @@ use core::mem::offset_of;
 use exo_abi::Call;
 use exo_abi::address::{DEVICE_HOLE, KERNEL_BASE, PAGE_SIZE, VECTOR_PAGE};
 use exo_abi::call::{CALL_BASE, CALL_COUNT};
-use exo_abi::environment::{CallPage, EXCEPTION_STACK_TOP, EnvironmentPage, SLICE_STACK_TOP};
+use exo_abi::environment::{
+    CallPage, EXCEPTION_STACK_TOP, EnvironmentEntry, EnvironmentPage, SLICE_STACK_TOP, State,
+    TransferNotes,
+};
 use exo_abi::interface_page::{GATE_CODE_OFFSET, InterfacePage};
-use exo_abi::layout::{KERNEL_DATA, KERNEL_TEXT};
+use exo_abi::layout::{KERNEL_DATA, KERNEL_TEXT, Summary};
 use exo_abi::pvh::NOTE_PHYS32_ENTRY;
 use exo_abi::upcall::VECTOR_SYSCALL;
 use exo_abi::version::{ABI_VERSION, NOTE_TYPE_ABI_VERSION};
+use exo_lock::Lock;
 
 use super::registers;
 use super::vcpu::{self, Area};
@@ -61,9 +65,18 @@ const fn above_gate_frame(offset: usize) -> u64 {
     above_exception_stack(offset) + GATE_FRAME
 }
 
+/// The same for a field of the notes on transfers.
+const fn transfer_note(offset: usize) -> u64 {
+    above_gate_frame(offset_of!(EnvironmentPage, transfer) + offset)
+}
+
+// The flag of the lock is the first that a symbol of the lock leads to.
+const _: () = assert!(Lock::<u64>::FLAG == 0);
+
 global_asm!(
     include_str!("assembly/upcall.S"),
     include_str!("assembly/gate.S"),
+    include_str!("assembly/transfer.S"),
     include_str!("assembly/interrupt.S"),
     include_str!("assembly/switch.S"),
     include_str!("assembly/boot.S"),
@@ -129,10 +142,38 @@ global_asm!(
     upcall_stack_segment = const above_exception_stack(offset_of!(EnvironmentPage, upcall_stack_segment)),
     upcall_entries = const above_exception_stack(offset_of!(EnvironmentPage, upcall_entries)),
     upcall_credit = const PAGE_SIZE - EXCEPTION_STACK_TOP + offset_of!(CallPage, upcall_credit) as u64,
+    call_transfer = const Call::Transfer.index(),
+    call_transfer_reply = const Call::TransferReply.index(),
+    call_transfer_asynchronous = const Call::TransferAsynchronous.index(),
+    transfer_record = const transfer_note(offset_of!(TransferNotes, record)),
+    transfer_summary = const transfer_note(offset_of!(TransferNotes, summary)),
+    transfer_running = const transfer_note(offset_of!(TransferNotes, running)),
+    transfer_task_state = const transfer_note(offset_of!(TransferNotes, task_state)),
+    transfer_root = const transfer_note(offset_of!(TransferNotes, root)),
+    transfer_terms = const transfer_note(offset_of!(TransferNotes, terms)),
+    transfer_peer = const transfer_note(offset_of!(TransferNotes, peer)),
+    transfer_bound = const transfer_note(offset_of!(TransferNotes, bound)),
+    transfer_target = const transfer_note(offset_of!(TransferNotes, target)),
+    transfer_entry = const transfer_note(offset_of!(TransferNotes, entry)),
+    page_id = const offset_of!(EnvironmentPage, id) as i64 - (EXCEPTION_STACK_TOP - GATE_FRAME) as i64,
+    call_page_events = const above_gate_frame(PAGE_SIZE as usize + offset_of!(CallPage, events)),
+    gate_frame = const GATE_FRAME,
+    rsp0 = const vcpu::RSP0,
+    slice_stack_offset = const vcpu::SLICE_STACK,
+    slice_stack_above_frame = const SLICE_STACK_TOP as i64 - (EXCEPTION_STACK_TOP - GATE_FRAME) as i64,
+    summary_sequence = const offset_of!(Summary, sequence),
+    record_state = const offset_of!(EnvironmentEntry, state),
+    record_transfers = const offset_of!(EnvironmentEntry, calls) + 8 * Call::Transfer.index(),
+    record_replies = const offset_of!(EnvironmentEntry, calls) + 8 * Call::TransferReply.index(),
+    state_runnable = const State::Runnable as u32,
+    state_waiting = const State::Waiting as u32,
+    state_awaiting_reply = const State::AwaitingReply as u32,
+    kernel_lock = sym crate::kernel::KERNEL,
     vcpu_areas = sym vcpu::VCPU_AREAS,
     boot_machine = sym crate::boot::boot_machine,
     join_machine = sym crate::boot::join_machine,
     handle_call = sym crate::calls::handle_call,
+    handle_transfer = sym crate::transfer::handle_transfer,
     abort_environment = sym crate::fault::abort_environment,
     report_kernel_fault = sym crate::fault::report_kernel_fault,
     handle_interrupt = sym crate::interrupts::handle_interrupt,

@@ -15,13 +15,13 @@ use exo_abi::upcall::{UPCALL_ENTRY_STRIDE, Vector};
 use super::assembly::{GATE_FRAME, USER_CODE, USER_DATA, USER_FLAGS};
 
 /// Offset of what an entry into the kernel pushes: RIP, CS, RFLAGS, RSP, SS.
-const FRAME: usize = (EXCEPTION_STACK_TOP - GATE_FRAME) as usize;
+pub(super) const FRAME: usize = (EXCEPTION_STACK_TOP - GATE_FRAME) as usize;
 
 /// Terms that the batch of the call page has room for.
 const BATCH_TERMS: usize = MAP_BATCH * size_of::<MapEntry>() / size_of::<Term>();
 
 /// Environment page and call page of one environment, by their physical address.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct EnvironmentPages {
     physical: u64,
 }
@@ -133,11 +133,11 @@ impl EnvironmentPages {
         unsafe { AtomicU64::from_ptr((KERNEL_BASE + self.physical + offset as u64) as *mut u64) }
     }
 
-    fn set(self, offset: usize, value: u64) {
+    pub(super) fn set(self, offset: usize, value: u64) {
         self.word(offset).store(value, Ordering::Relaxed);
     }
 
-    fn get(self, offset: usize) -> u64 {
+    pub(super) fn get(self, offset: usize) -> u64 {
         self.word(offset).load(Ordering::Relaxed)
     }
 

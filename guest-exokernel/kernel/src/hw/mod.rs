@@ -13,4 +13,5 @@ pub mod registers;
 pub mod shared_page;
 pub mod shootdown;
 pub mod switch;
+pub mod transfer_notes;
 pub mod vcpu;

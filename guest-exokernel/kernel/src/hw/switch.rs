@@ -10,7 +10,13 @@ use crate::ports::PortSet;
 unsafe extern "C" {
     static trampoline: u8;
     static trampoline_end: u8;
-    fn resume_environment(instruction: u64, stack: u64, kernel_stack: u64, rcx: u64) -> !;
+    fn resume_environment(
+        instruction: u64,
+        stack: u64,
+        kernel_stack: u64,
+        rcx: u64,
+        status: u64,
+    ) -> !;
     fn resume_saved(state: u64) -> !;
 }
 
@@ -50,23 +56,29 @@ impl Context {
     };
 }
 
-/// Makes vCPU `index` the environment's: address space, segment bases, exception and slice stack, ports.
-pub fn prepare(index: usize, context: &Context) {
+/// Makes vCPU `index` the environment's: address space, exception and slice stack, ports; no register but CR3.
+pub fn attach(index: usize, context: &Context) {
     registers::set_root(context.root);
-    if context.progress == Progress::Saved {
-        load_segments(context);
-    } else {
-        registers::clear_segment_bases();
-    }
     vcpu::set_exception_stack(index, context.pages.exception_stack());
     context.ports.load(index);
     vcpu::set_slice_stack(index, context.pages.slice_stack());
 }
 
-/// Runs the environment that was prepared, with every register but `rip` and `rsp` clear. Where ring 3 must clear vector
-/// registers itself, it starts with the code of the interface page that does; `rcx` then tells where it goes on.
+/// The same, with segment bases as they were saved, or cleared.
+pub fn prepare(index: usize, context: &Context) {
+    if context.progress == Progress::Saved {
+        load_segments(context);
+    } else {
+        registers::clear_segment_bases();
+    }
+    attach(index, context);
+}
+
+/// Runs the environment that was prepared, with every register but `rip` and `rsp` clear, and the status of its call in `rax`. Where ring 3
+/// must clear vector registers itself, it starts with the code of the interface page that does; `rcx` then tells where it goes on.
 pub fn resume(index: usize, context: &Context, features: u64) -> ! {
     let (goes_on, stack) = context.pages.resume_point();
+    let status = context.pages.take_resume_status();
     let (instruction, rcx) = match (interface_page::vector_code(features), context.progress) {
         (_, Progress::Saved) => resume_forced(context),
         (Some(code), Progress::Loading) => (code.load, 0),
@@ -74,7 +86,7 @@ pub fn resume(index: usize, context: &Context, features: u64) -> ! {
         (None, _) => (goes_on, 0),
     };
     // SAFETY: 1. all but the kernel stack is used in ring 3 only; 2. everything on the kernel stack is given up.
-    unsafe { resume_environment(instruction, stack, vcpu::kernel_stack(index), rcx) }
+    unsafe { resume_environment(instruction, stack, vcpu::kernel_stack(index), rcx, status) }
 }
 
 /// Saves what ring 0 can reach of whoever runs and was interrupted at the end of its slice.
@@ -90,7 +102,7 @@ pub fn save(context: &Context) {
 /// Lets the environment that runs store its vector registers, where only it can; it comes back by [`exo_abi::Call::VectorsMoved`].
 pub fn store_vectors(index: usize, code: u64) -> ! {
     // SAFETY: 1. rsp is not used by the code; 2. everything on the kernel stack is given up.
-    unsafe { resume_environment(code, 0, vcpu::kernel_stack(index), 0) }
+    unsafe { resume_environment(code, 0, vcpu::kernel_stack(index), 0, 0) }
 }
 
 /// Loads what a forced switch saved of segments. Selectors are not saved: ring 3 has no use for them.

@@ -40,11 +40,11 @@ pub const TASK_STATE_STRIDE: usize = 256;
 /// Where a bitmap that is not there starts: behind the limit of the segment (Intel SDM volume 1, section 19.5.2).
 pub const NO_PORT_BITMAP: usize = TASK_STATE_STRIDE;
 /// Offset of RSP0 in a task state segment.
-const RSP0: usize = 4;
+pub const RSP0: usize = 4;
 /// Offset of the word that says where the bitmap starts.
 const PORT_BITMAP_BASE: usize = 102;
 /// Offset of IST4, the stack for the end of a slice.
-const SLICE_STACK: usize = 60;
+pub const SLICE_STACK: usize = 60;
 
 /// Memory of one vCPU: this header, then its stacks. Aligned to its size, so that a stack pointer tells whose it is.
 #[repr(C, align(16384))]
@@ -122,7 +122,7 @@ pub fn index() -> usize {
 }
 
 /// Address of a byte in the task state segment of vCPU `index`.
-fn task_state(index: usize, offset: usize) -> u64 {
+pub fn task_state(index: usize, offset: usize) -> u64 {
     KERNEL_BASE + KERNEL_DATA + (index * TASK_STATE_STRIDE + offset) as u64
 }
 

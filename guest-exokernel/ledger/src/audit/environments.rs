@@ -52,7 +52,10 @@ impl Ledger<'_> {
             };
             held_by_all = held_by_all.saturating_add(held);
             tables = tables.saturating_add(u64::from(entry.tables));
-            let counts = matches!(state, State::Runnable | State::Waiting);
+            let counts = matches!(
+                state,
+                State::Runnable | State::Waiting | State::AwaitingReply
+            );
             alive = alive.saturating_add(u64::from(counts));
         }
         let summary = &self.tables.summary;

@@ -86,13 +86,25 @@ reflect_syscall:
 
 .section .rodata
 .balign 8
+// A table of one gate: null, and transfers, have ways of their own.
+.macro CALLS gate
+    .set position, 0
+    .rept {call_count}
+    .if position == 0
+    .quad \gate\()_null
+    .elseif position == {call_transfer}
+    .quad \gate\()_transfer
+    .elseif position == {call_transfer_reply}
+    .quad \gate\()_transfer_reply
+    .elseif position == {call_transfer_asynchronous}
+    .quad \gate\()_transfer_asynchronous
+    .else
+    .quad \gate\()_call
+    .endif
+    .set position, position + 1
+    .endr
+.endm
 breakpoint_calls:
-    .quad breakpoint_null
-    .rept {call_count} - 1
-    .quad breakpoint_call
-    .endr
+    CALLS breakpoint
 syscall_calls:
-    .quad syscall_null
-    .rept {call_count} - 1
-    .quad syscall_call
-    .endr
+    CALLS syscall

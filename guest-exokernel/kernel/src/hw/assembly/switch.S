@@ -1,6 +1,7 @@
 // Into an environment: nothing of whoever ran before is left in a register that the kernel can reach.
 
-// resume_environment(rdi = rip, rsi = rsp, rdx = top of the kernel stack, rcx = what ring 3 finds there). Does not return.
+// resume_environment(rdi = rip, rsi = rsp, rdx = top of the kernel stack, rcx and r8 = what ring 3 finds in rcx and rax). Does not
+// return.
 .section .text.switch, "ax"
 .globl resume_environment
 resume_environment:
@@ -16,6 +17,7 @@ resume_environment:
     movl %eax, %es
     movl %eax, %fs                              // the bases are zero already
     movl %eax, %gs
+    movq %r8, %rax
     xorl %ebx, %ebx
     xorl %edx, %edx
     xorl %esi, %esi

@@ -176,10 +176,10 @@ interface_clear_avx512:
 .globl interface_clear_avx
 interface_clear_avx:
     vzeroall
-    movl %eax, %ds                              // nor do its selectors reach ring 3 there; eax is zero
-    movl %eax, %es
-    movl %eax, %fs
-    movl %eax, %gs
+    movl %edx, %ds                              // nor do its selectors reach ring 3 there; edx is zero, eax the status
+    movl %edx, %es
+    movl %edx, %fs
+    movl %edx, %gs
     jmpq *%rcx
     .balign 16
 // A forced switch goes through here where the kernel cannot reach vector registers: it has saved all others, and takes over again at

@@ -1,0 +1,51 @@
+//! `transfer-client SERVER COUNT`: transfers so often, and sees that each reply is that to its message.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::format;
+use alloc::string::String;
+
+use exo_programs::entries::await_entry;
+use exo_programs::sharing::environment_named;
+use exo_rt::abi::{Capability, Error};
+use exo_rt::transfer::Message;
+use exo_rt::{environment, gate, wait};
+
+exo_rt::program!(main);
+
+fn main() -> Result<(), String> {
+    let mut arguments = environment::arguments();
+    let (Some(server), Some(count)) = (arguments.next(), arguments.next()) else {
+        return Err(String::from("arguments: SERVER COUNT"));
+    };
+    let count: u64 = count
+        .parse()
+        .map_err(|_| String::from("COUNT is a number"))?;
+    let entry = await_entry(environment_named(&server)).map_err(|error| format!("{error}"))?;
+    // The last message has number 0.
+    for number in (1..=count).chain([0]) {
+        let reply =
+            exchange(entry, number).map_err(|error| format!("message {number}: {error}"))?;
+        if reply != Message::from_seed(!number) {
+            return Err(format!("message {number}: the reply is {reply:x?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Transfers as soon as the server waits for it. A refusal leaves the message as it was.
+fn exchange(entry: Capability, number: u64) -> Result<Message, Error> {
+    let sent = Message::from_seed(number);
+    let mut message = sent;
+    loop {
+        match gate::transfer(entry, &mut message) {
+            Err(Error::Unwilling) => {
+                assert_eq!(message, sent, "a refused transfer changed registers");
+                wait::yield_now();
+            }
+            answer => return answer.map(|()| message),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Protected control transfer: messages arrive exactly, once and in order; what is refused is refused with its reason.
+
+use exo_tests::outcome::End;
+use exo_tests::{Machine, require_kvm};
+
+#[test]
+fn every_message_arrives_exactly_once_and_in_order() {
+    require_kvm!();
+    let outcome = Machine::new("transfers").run().expect_status(0);
+    // The server has counted, and compared every register of every message.
+    assert!(
+        outcome.stdout().contains("transfer-server: 1100 messages"),
+        "{}",
+        outcome.describe()
+    );
+    for (client, least) in [("with-console", 1001), ("without", 101)] {
+        outcome.expect_end(client, &End::Exited(0));
+        let entries = &outcome.report().environment(client)["counters"]["kernel_entries"];
+        assert!(
+            entries["transfer"].as_u64() >= Some(least),
+            "{}",
+            outcome.describe()
+        );
+    }
+}
+
+#[test]
+fn a_transfer_is_refused_with_its_reason() {
+    require_kvm!();
+    let outcome = Machine::new("transfer-refusals").run();
+    // The one that faults in the middle is ended for it.
+    outcome.expect_end("client", &End::Exited(0));
+    for peer in ["busy", "elsewhere", "gone", "exits", "revokes", "chain"] {
+        outcome.expect_end(peer, &End::Exited(0));
+    }
+    assert!(
+        matches!(outcome.end("faults"), End::Aborted(_)),
+        "{}",
+        outcome.describe()
+    );
+}
