@@ -99,6 +99,9 @@ fn without_a_disk_the_documented_pattern_is_read() {
     );
 }
 
+/// Most VM exits by which two runs may differ, whatever they read.
+const LOOKS_MAX: u64 = 2;
+
 #[test]
 fn polling_costs_no_kernel_entry_and_no_exit_per_request() {
     require_kvm!();
@@ -125,7 +128,12 @@ fn polling_costs_no_kernel_entry_and_no_exit_per_request() {
         "the larger disk should have taken more requests"
     );
     assert_eq!(small_entries, large_entries, "kernel entries");
-    assert_eq!(small_exits, large_exits, "VM exits");
+    // A wait of millions of spins, as a host has that runs others meanwhile, ends with a look at the device status.
+    let more = large_exits.abs_diff(small_exits);
+    assert!(
+        more <= LOOKS_MAX,
+        "{small_exits} VM exits, then {large_exits}"
+    );
 }
 
 #[test]
