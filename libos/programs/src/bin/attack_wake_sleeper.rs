@@ -16,6 +16,10 @@ exo_rt::program!(main);
 
 /// Number of the neighbour, by the manifest.
 const SLEEPER: EnvironmentId = EnvironmentId(3);
+/// How often, as its argument says.
+const ROUNDS: u64 = 10;
+/// Hints that come to nothing, a round.
+const HINTS: u64 = 50;
 /// What it waits for, as its argument says.
 const AWAITED: u64 = 7;
 
@@ -38,9 +42,19 @@ fn await_sleep(times: u64) {
 fn main() -> Verdict {
     Victim::await_ready();
     let word = expect_done("taking memory", SharedWord::new())?;
+    for round in 0..ROUNDS {
+        wake_twice(&word, round)?;
+    }
+    Ok(())
+}
+
+/// It sleeps, asks again when it is woken, and sleeps on another value: four sleeps a round.
+fn wake_twice(word: &SharedWord, round: u64) -> Verdict {
+    word.set(0);
     expect_done("sharing", word.share(SLEEPER))?;
-    await_sleep(1);
-    for value in 0..500 {
+    let asleep = 4 * round + 1;
+    await_sleep(asleep);
+    for value in 0..HINTS {
         word.set(if value == AWAITED { 0 } else { value });
         let answer = gate::environment_wake(SLEEPER);
         expect_equal("waking it for nothing", answer, Ok(false))?;
@@ -48,16 +62,13 @@ fn main() -> Verdict {
     wait::yield_now();
     let entry = sleeper();
     expect_equal("its state", entry.state, State::Waiting as u32)?;
-    expect_equal("its sleeps", entry.calls[Call::EnvironmentSleep.index()], 1)?;
+    let sleeps = entry.calls[Call::EnvironmentSleep.index()];
+    expect_equal("its sleeps", sleeps, asleep)?;
     word.set(AWAITED);
     expect_equal("waking it", gate::environment_wake(SLEEPER), Ok(true))?;
-    // It asks again, which holds, and sleeps on another value.
-    await_sleep(3);
-    expect_equal(
-        "waking it for nothing",
-        gate::environment_wake(SLEEPER),
-        Ok(false),
-    )?;
+    await_sleep(asleep + 2);
+    let answer = gate::environment_wake(SLEEPER);
+    expect_equal("waking it for nothing", answer, Ok(false))?;
     let grant = environment::grant_capability();
     expect_done("revoking", gate::capability_revoke(grant)).map(drop)
 }

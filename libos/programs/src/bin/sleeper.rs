@@ -1,4 +1,5 @@
-//! `sleeper ENVIRONMENT VALUE`: sleeps until a word that this environment shares has a value, and then until it has another.
+//! `sleeper ENVIRONMENT VALUE COUNT`: sleeps until a word that this environment shares has a value, and then until it has another or is
+//! taken back; so often.
 #![no_std]
 #![no_main]
 
@@ -20,12 +21,16 @@ fn main() -> Result<(), String> {
     let numbers: Vec<u64> = environment::arguments()
         .filter_map(|argument| argument.parse().ok())
         .collect();
-    let [from, value] = numbers[..] else {
+    let [from, value, count] = numbers[..] else {
         return Err(String::from(
-            "the arguments are an environment number and a value",
+            "the arguments are an environment number, a value and a count",
         ));
     };
-    sleep_twice(EnvironmentId(from as u16), value).map_err(|error| format!("{error}"))
+    for _ in 0..count {
+        let slept = sleep_twice(EnvironmentId(from as u16), value);
+        slept.map_err(|error| format!("{error}"))?;
+    }
+    Ok(())
 }
 
 fn sleep_twice(from: EnvironmentId, value: u64) -> Result<(), Error> {
