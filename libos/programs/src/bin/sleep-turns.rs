@@ -40,11 +40,12 @@ fn take_turns(count: u64) -> Result<(), Error> {
         theirs
     };
     for turn in 1..=count {
+        // Bound before the partner can run: in its last turn it ends, and its word is gone.
+        gate::predicate_bind(&[theirs.term(Comparison::GreaterOrEqual, turn)])?;
         if is_first {
             word.set(turn);
             gate::environment_wake(partner)?;
         }
-        gate::predicate_bind(&[theirs.term(Comparison::GreaterOrEqual, turn)])?;
         predicate::sleep()?;
         if !is_first {
             word.set(turn);
