@@ -25,6 +25,21 @@ fn every_message_arrives_exactly_once_and_in_order() {
 }
 
 #[test]
+fn forced_switches_lose_and_double_no_message() {
+    require_kvm!();
+    for slice in ["100 us", "1 ms"] {
+        let machine = Machine::new("transfers").option("--slice").option(slice);
+        let outcome = machine.run().expect_status(0);
+        assert!(
+            outcome.stdout().contains("transfer-server: 1100 messages"),
+            "{}",
+            outcome.describe()
+        );
+        assert!(outcome.report().counter("server", "forced_switches") > 0);
+    }
+}
+
+#[test]
 fn a_transfer_is_refused_with_its_reason() {
     require_kvm!();
     let outcome = Machine::new("transfer-refusals").run();

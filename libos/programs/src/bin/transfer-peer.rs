@@ -11,7 +11,7 @@ use exo_programs::entries::{await_end, offer};
 use exo_programs::sharing::environment_named;
 use exo_rt::abi::EnvironmentId;
 use exo_rt::transfer::{self, Message, Next};
-use exo_rt::{environment, gate, probe, start};
+use exo_rt::{environment, gate, probe, start, tables};
 
 exo_rt::program!(main, without_upcalls);
 
@@ -31,6 +31,7 @@ fn main() -> Result<(), String> {
             Next::Reply
         },
         "revokes" => revoke,
+        "keeps" => keep,
         "chain" => hand_on,
         _ => |_, _| Next::ReplyAndReturn,
     };
@@ -52,6 +53,15 @@ fn revoke(_: EnvironmentId, _: &mut Message) -> Next {
         start::exit(1);
     }
     Next::ReplyAndReturn
+}
+
+/// Keeps the slice, and enters the kernel never, until another has ended.
+fn keep(_: EnvironmentId, _: &mut Message) -> Next {
+    let fourth = environment_named("fourth");
+    while tables::environment(fourth).is_some_and(|entry| !tables::has_ended(&entry)) {
+        core::hint::spin_loop();
+    }
+    start::exit(0)
 }
 
 /// Transfers back to the client, which waits for a reply, and to itself; replies with what came of it.
