@@ -205,6 +205,7 @@ impl Ledger<'_> {
     }
 
     /// Takes what was planned, with no change in between.
+    #[inline(always)]
     pub fn commit_allocation(
         &mut self,
         holder: EnvironmentId,
@@ -264,6 +265,7 @@ impl Ledger<'_> {
     }
 
     /// Writes the owner of frames that are free.
+    #[inline(always)]
     pub(crate) fn take(&mut self, holder: EnvironmentId, allocation: Allocation) {
         let Allocation { kind, first, count } = allocation;
         let end = first.saturating_add(count);
@@ -278,9 +280,7 @@ impl Ledger<'_> {
             *free = free.saturating_sub(count >> BLOCK_ORDER);
             self.block_cursor = end >> BLOCK_ORDER;
         } else {
-            for frame in first..end {
-                self.take_frame(holder, frame);
-            }
+            self.take_frames(holder, first, end);
             self.frame_cursor = end;
         }
         if let Some(environment) = self.environment_mut(holder) {
@@ -294,29 +294,42 @@ impl Ledger<'_> {
         blocks.unwrap_or_default().fill(entry);
     }
 
-    /// Writes the owner of one frame, splitting its block if that is free.
-    fn take_frame(&mut self, holder: EnvironmentId, frame: u64) {
-        if let Some(entry) = self.tables.frames.get_mut(frame as usize) {
-            *entry = FrameEntry {
-                owner: holder,
-                ..FrameEntry::default()
-            };
+    /// Writes the owner of frames `first..end`, splitting blocks of theirs that are free. Linear in the frames.
+    #[inline(always)]
+    fn take_frames(&mut self, holder: EnvironmentId, first: u64, end: u64) {
+        let taken = FrameEntry {
+            owner: holder,
+            ..FrameEntry::default()
+        };
+        let mut start = first;
+        while start < end {
+            let next = (start | (BLOCK_FRAMES.wrapping_sub(1)))
+                .wrapping_add(1)
+                .min(end);
+            let frames = self.tables.frames.get_mut(start as usize..next as usize);
+            for entry in frames.unwrap_or_default() {
+                *entry = taken;
+            }
+            self.use_block(start >> BLOCK_ORDER, next.wrapping_sub(start) as u16);
+            start = next;
         }
-        let Some(block) = self.tables.blocks.get_mut(block_of(frame)) else {
+        let used = &mut self.tables.summary.split_frames_used;
+        *used = used.wrapping_add(end.wrapping_sub(first));
+    }
+
+    /// Counts frames of a block that are taken, and splits it if it was free.
+    #[inline(always)]
+    fn use_block(&mut self, number: u64, frames: u16) {
+        let Some(block) = self.tables.blocks.get_mut(number as usize) else {
             return;
         };
+        block.used = block.used.wrapping_add(frames);
         if block.state == BlockState::Free as u8 {
             block.state = BlockState::Split as u8;
-            let whole = self
-                .memory
-                .iter()
-                .any(|range| range.has_block(frame >> BLOCK_ORDER));
+            let whole = self.is_whole_block(number);
             let free = &mut self.tables.summary.free_blocks;
             *free = free.saturating_sub(u64::from(whole));
         }
-        block.used = block.used.saturating_add(1);
-        let used = &mut self.tables.summary.split_frames_used;
-        *used = used.saturating_add(1);
     }
 
     /// Gives frames back. A split block without frames in use is free again.
