@@ -43,7 +43,8 @@ fn looking_costs_the_guest_nothing() {
     let machine = start_sleeper();
     let before = machine.snapshot();
     for _ in 0..100 {
-        let now = machine.snapshot();
+        let top = machine.top(&["--json"]).stdout;
+        let now: Value = serde_json::from_str(&top).unwrap();
         assert_eq!(now["machine"]["consistent"], true);
         assert_eq!(
             now["machine"]["vm_exits"], before["machine"]["vm_exits"],
@@ -53,6 +54,21 @@ fn looking_costs_the_guest_nothing() {
             assert_eq!(now[table], before[table], "{now}");
         }
     }
+}
+
+#[test]
+fn top_prints_once_or_wants_a_terminal() {
+    require_kvm!();
+    let machine = start_sleeper();
+    let once = machine.top(&["--once"]);
+    assert_eq!(once.status, 0, "{}", once.stderr);
+    for word in [NAME, "ENVIRONMENT", "waiting", "FUNCTION", "terminal"] {
+        assert!(once.stdout.contains(word), "no {word} in\n{}", once.stdout);
+    }
+    let live = machine.top(&[]);
+    assert_eq!((live.status, live.stdout.as_str()), (2, ""));
+    assert!(live.stderr.contains("--once"), "{}", live.stderr);
+    assert_eq!(machine.top(&["--interval", "0"]).status, 2);
 }
 
 #[test]

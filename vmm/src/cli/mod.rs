@@ -10,6 +10,7 @@ pub mod observation;
 pub mod report;
 pub mod run;
 pub mod table;
+pub mod top;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -58,6 +59,9 @@ pub enum Task {
     /// Shows the machines that run, and asks one of them to change
     #[command(after_long_help = ctl::HELP)]
     Ctl(ctl::CtlOptions),
+    /// Shows what a running machine does: environments, functions and queues, live
+    #[command(after_long_help = top::HELP)]
+    Top(top::TopOptions),
     /// Prints a completion script for a shell
     #[command(
         after_long_help = "Example:\n  exo completions bash > ~/.local/share/bash-completion/completions/exo"
@@ -214,6 +218,7 @@ pub fn execute(clock: run::StartClock) -> u8 {
         Task::Doctor => Ok(doctor::examine()),
         Task::Bundle(options) => bundle::write(&options),
         Task::Ctl(options) => ctl::execute(&options),
+        Task::Top(options) => top::show(&options),
         Task::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Command::command(), "exo", &mut script);
@@ -326,6 +331,7 @@ mod tests {
             "EXO DOCTOR",
             "EXO BUNDLE",
             "EXO CTL",
+            "EXO TOP",
             "machine failed",
             "two\\-hashes",
         ] {

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod folder;
 pub mod protocol;
+pub mod screen;
 pub mod server;
 pub mod snapshot;
 pub mod text;

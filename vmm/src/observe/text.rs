@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::snapshot::{EnvironmentState, FunctionState, MachineState, Snapshot};
+use super::snapshot::{FunctionState, MachineState, Snapshot};
 
 /// Columns of text: the first row is the head. Numbers are aligned to the right.
 pub struct Columns(pub Vec<Vec<String>>);
@@ -17,11 +17,9 @@ impl std::fmt::Display for Columns {
                 cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
             })
             .collect();
-        let is_number = |column: usize| {
-            let mut cells = self.0.iter().skip(1).filter_map(|row| row.get(column));
-            cells.all(|cell| cell.starts_with(|first: char| first.is_ascii_digit()))
-        };
-        let right: Vec<bool> = (0..count).map(is_number).collect();
+        let right: Vec<bool> = (0..count)
+            .map(|column| is_number(&self.0, column))
+            .collect();
         for row in &self.0 {
             let mut line = String::new();
             for ((cell, &width), &right) in row.iter().zip(&widths).zip(&right) {
@@ -35,6 +33,12 @@ impl std::fmt::Display for Columns {
         }
         Ok(())
     }
+}
+
+/// Whether a column holds numbers, below its head.
+pub fn is_number(rows: &[Vec<String>], column: usize) -> bool {
+    let mut cells = rows.iter().skip(1).filter_map(|row| row.get(column));
+    cells.all(|cell| cell.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 /// The machines that run, one line each.
@@ -58,20 +62,47 @@ pub fn list(machines: &[Snapshot]) -> String {
     Columns(rows).to_string()
 }
 
+/// A table with a head; it may be empty.
+pub struct Section {
+    /// What it shows.
+    pub title: &'static str,
+    /// The first row is the head.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// The tables of a machine that have anything to show, in the order in which they are shown. With an earlier snapshot, rates since then.
+pub fn sections(snapshot: &Snapshot, before: Option<&Snapshot>) -> Vec<Section> {
+    let sections = [
+        Section {
+            title: "environments",
+            rows: environments(snapshot, before),
+        },
+        Section {
+            title: "functions",
+            rows: functions(snapshot),
+        },
+    ];
+    sections
+        .into_iter()
+        .filter(|section| section.rows.len() > 1)
+        .collect()
+}
+
 /// One machine: itself, then its environments.
 pub fn status(snapshot: &Snapshot) -> String {
-    let mut text = head(snapshot);
-    text.push('\n');
-    text.push_str(&Columns(environments(&snapshot.environments)).to_string());
-    text
+    format!(
+        "{}\n{}",
+        head(snapshot),
+        Columns(environments(snapshot, None))
+    )
 }
 
 /// All that there is.
 pub fn everything(snapshot: &Snapshot) -> String {
-    let mut text = status(snapshot);
-    if !snapshot.functions.is_empty() {
+    let mut text = head(snapshot);
+    for section in sections(snapshot, None) {
         text.push('\n');
-        text.push_str(&Columns(functions(snapshot)).to_string());
+        text.push_str(&Columns(section.rows).to_string());
     }
     text
 }
@@ -111,13 +142,14 @@ pub fn head(snapshot: &Snapshot) -> String {
 }
 
 /// The environments, with a head.
-pub fn environments(environments: &[EnvironmentState]) -> Vec<Vec<String>> {
+fn environments(snapshot: &Snapshot, before: Option<&Snapshot>) -> Vec<Vec<String>> {
+    let calls = if before.is_some() { "CALLS/S" } else { "CALLS" };
     let mut rows = vec![words(&[
         "#",
         "ENVIRONMENT",
         "STATE",
         "VCPU",
-        "CALLS",
+        calls,
         "UPCALLS",
         "INTERRUPTS",
         "EXITS",
@@ -126,27 +158,51 @@ pub fn environments(environments: &[EnvironmentState]) -> Vec<Vec<String>> {
         "CAPABILITIES",
         "DMA",
     ])];
-    rows.extend(environments.iter().map(|one| {
-        vec![
-            one.number.to_string(),
-            one.name.clone(),
-            one.state.clone(),
-            one.vcpu.to_string(),
-            one.calls.to_string(),
-            one.upcalls.to_string(),
-            one.interrupts.to_string(),
-            one.vm_exits.to_string(),
-            of(one.frames, one.frames_quota),
-            of(one.tables, one.tables_quota),
-            of(one.capabilities, one.capabilities_quota),
-            of(one.dma_mappings, one.dma_mappings_quota),
-        ]
-    }));
+    rows.extend(
+        snapshot
+            .environments
+            .iter()
+            .enumerate()
+            .map(|(index, one)| {
+                let calls = match before {
+                    Some(before) => {
+                        let old = before.environments.get(index).map_or(0, |old| old.calls);
+                        rate(one.calls.saturating_sub(old), snapshot, before)
+                    }
+                    None => one.calls,
+                };
+                vec![
+                    one.number.to_string(),
+                    one.name.clone(),
+                    one.state.clone(),
+                    one.vcpu.to_string(),
+                    calls.to_string(),
+                    one.upcalls.to_string(),
+                    one.interrupts.to_string(),
+                    one.vm_exits.to_string(),
+                    of(one.frames, one.frames_quota),
+                    of(one.tables, one.tables_quota),
+                    of(one.capabilities, one.capabilities_quota),
+                    of(one.dma_mappings, one.dma_mappings_quota),
+                ]
+            }),
+    );
     rows
 }
 
+/// How many a second, between two snapshots.
+fn rate(count: u64, now: &Snapshot, before: &Snapshot) -> u64 {
+    let elapsed = now
+        .machine
+        .running_us
+        .saturating_sub(before.machine.running_us);
+    (u128::from(count) * 1_000_000)
+        .checked_div(u128::from(elapsed))
+        .map_or(0, |rate| rate as u64)
+}
+
 /// The functions and their queues, with a head.
-pub fn functions(snapshot: &Snapshot) -> Vec<Vec<String>> {
+fn functions(snapshot: &Snapshot) -> Vec<Vec<String>> {
     let mut rows = vec![words(&[
         "FUNCTION",
         "QUEUE",
@@ -221,3 +277,7 @@ fn elapsed(machine: &MachineState) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+#[path = "text_test.rs"]
+pub(super) mod tests;

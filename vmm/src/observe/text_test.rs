@@ -1,0 +1,101 @@
+//! Snapshots as text, to the letter.
+
+use super::*;
+use crate::observe::snapshot::{EnvironmentState, QueueState, SummaryState};
+
+/// A machine with two environments and a disk.
+pub fn snapshot() -> Snapshot {
+    let environment = |number, name: &str, state: &str| EnvironmentState {
+        number,
+        name: name.into(),
+        state: state.into(),
+        vcpu: 0,
+        calls: 12,
+        upcalls: 3,
+        interrupts: 4,
+        vm_exits: 5,
+        frames: 1024,
+        frames_quota: 2048,
+        tables: 6,
+        tables_quota: 64,
+        capabilities: 7,
+        capabilities_quota: 32,
+        dma_mappings: 1,
+        dma_mappings_quota: 16,
+    };
+    Snapshot {
+        machine: MachineState {
+            name: "hash-1".into(),
+            image: "hash".into(),
+            process: 77,
+            running_us: 3_723_400_000,
+            tsc_khz: 2_000_000,
+            memory_kib: 64 << 10,
+            resident_kib: Some(5000),
+            vm_exits: 10,
+            consistent: true,
+        },
+        summary: SummaryState {
+            free_blocks: 20,
+            split_frames_used: 30,
+            free_tables: 100,
+            capabilities_used: 14,
+            environments_alive: 2,
+        },
+        vcpus: vec![1, 0],
+        environments: vec![
+            environment(1, "attacker", "runnable"),
+            environment(2, "victim", "waiting"),
+        ],
+        functions: vec![FunctionState {
+            name: "disk".into(),
+            owner: 2,
+            queues: vec![QueueState {
+                doorbells: 1,
+                interrupts: 2,
+                requests: 300,
+                bytes: 4096,
+                stop_reason: "none".into(),
+            }],
+        }],
+    }
+}
+
+#[test]
+fn everything_is_shown_in_columns() {
+    let expected = "\
+hash-1 (hash), process 77, running 1:02:03, 10 exits to the VMM
+memory 64 MiB, resident 5000 KiB, 20 free blocks of 2 MiB, 30 frames in split blocks, 100 free tables, 14 capabilities
+vCPUs  0: attacker, 1: idle
+
+#  ENVIRONMENT  STATE     VCPU  CALLS  UPCALLS  INTERRUPTS  EXITS     FRAMES  TABLES  CAPABILITIES   DMA
+1  attacker     runnable     0     12        3           4      5  1024/2048    6/64          7/32  1/16
+2  victim       waiting      0     12        3           4      5  1024/2048    6/64          7/32  1/16
+
+FUNCTION  QUEUE  OWNER   REQUESTS  BYTES  DOORBELLS  INTERRUPTS  STOPPED
+disk          0  victim       300   4096          1           2  -
+";
+    assert_eq!(everything(&snapshot()), expected);
+}
+
+#[test]
+fn tables_without_a_row_are_left_out() {
+    let mut one = snapshot();
+    one.functions.clear();
+    assert!(!everything(&one).contains("FUNCTION"));
+    one.machine.consistent = false;
+    assert!(head(&one).contains("changed while they were read"));
+}
+
+#[test]
+fn rates_are_between_two_snapshots() {
+    let before = snapshot();
+    let mut now = snapshot();
+    now.machine.running_us += 2_000_000;
+    now.environments[0].calls += 5000;
+    let rows = &sections(&now, Some(&before))[0].rows;
+    assert_eq!(rows[0][4], "CALLS/S");
+    assert_eq!((rows[1][4].as_str(), rows[2][4].as_str()), ("2500", "0"));
+    let rows = &sections(&before, Some(&before))[0].rows;
+    assert_eq!(rows[1][4], "0");
+}
