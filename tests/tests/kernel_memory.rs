@@ -14,6 +14,7 @@ const SIZES: Sizes = Sizes {
     tables: 64,
     capabilities: 64,
     functions: 1,
+    vcpus: 1,
 };
 /// Least that the sizes are raised by: tables end at multiples of 2 MiB, which must not matter.
 const MANY: u64 = 1 << 16;

@@ -11,6 +11,7 @@ use exo_abi::environment::{CallPage, EnvironmentEntry};
 use exo_abi::function::{FunctionEntry, FunctionRecord};
 use exo_abi::layout::Summary;
 use exo_abi::pvh::{MemoryEntry, ModuleEntry, StartInfo};
+use exo_abi::revocation::RevocationEntry;
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::VmFd;
 use vm_memory::{ByteValued, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
@@ -46,6 +47,7 @@ plain!(
     FunctionRecord,
     MemoryEntry,
     ModuleEntry,
+    RevocationEntry,
     StartInfo,
     Summary,
 );

@@ -55,6 +55,10 @@ abi_enum! {
     }
 }
 
+/// Entries of a table by number of [`Kind`]: a power of two.
+pub const KIND_NUMBERS: usize = 16;
+const _: () = assert!(Kind::ALL.len() < KIND_NUMBERS && KIND_NUMBERS.is_power_of_two());
+
 /// Most derivations between a capability and the root of its tree.
 pub const DEPTH_MAX: u8 = 32;
 /// [`CapabilityEntry::next`] of a slot whose generations are used up: it is never used again.
@@ -145,8 +149,10 @@ pub struct CapabilityEntry {
     pub bound: u32,
     /// Derivations between it and the root of its tree.
     pub depth: u8,
+    /// 1: the holder started with it, so that it is never taken by force.
+    pub guaranteed: u8,
     /// Zero.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
 }
 
 const _: () = assert!(size_of::<CapabilityEntry>() == 64);

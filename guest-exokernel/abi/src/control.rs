@@ -9,6 +9,8 @@ abi_enum! {
         ExtentSet = 2 => "extent-set",
         /// `[function]`: resets it; returns when no request of it is in flight.
         FunctionReset = 3 => "function-reset",
+        /// `[]` -> `[request, ...]`: the oldest [`crate::revocation::HostRequest`] that was not fetched yet, and its arguments.
+        RequestFetch = 4 => "request-fetch",
     }
 }
 
@@ -24,6 +26,9 @@ abi_enum! {
     }
 }
 
+/// Vector of vCPU 0 by which the VMM says that there is a request to fetch.
+pub const CONTROL_VECTOR: u8 = 0x82;
+
 /// One command, in the kernel's memory. A write of its frame number to [`crate::port::CONTROL_PORT`] runs it; the write returns
 /// when it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -31,7 +36,7 @@ abi_enum! {
 pub struct ControlBlock {
     /// A [`Command`].
     pub command: u64,
-    /// Its arguments.
+    /// Its arguments; afterwards, what it brings back, if it brings anything.
     pub arguments: [u64; 6],
     /// Written by the VMM: a [`CommandStatus`].
     pub status: u64,

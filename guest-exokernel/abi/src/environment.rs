@@ -1,7 +1,9 @@
 //! Environments: the unit that owns, runs and is protected; its exported record and its two pages.
 
 use crate::call::CALL_COUNT;
+use crate::capability::KIND_NUMBERS;
 use crate::map::{MAP_BATCH, MapEntry};
+use crate::revocation::{REPOSSESSIONS, Repossession, RevocationRequest};
 
 /// Number of an environment, as owner fields carry it. 0 is nobody; the first of the image is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
@@ -95,8 +97,8 @@ pub struct EnvironmentEntry {
     pub first_capability: u32,
     /// From whom it accepts capabilities: a number, 0 nobody, [`ACCEPTS_ANY`] everybody.
     pub accepts: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Frames of those that it started with; they are never taken by force.
+    pub frames_guaranteed: u32,
     /// Kernel entries by call, in the order of [`crate::Call::ALL`]. `null` is not counted: its path is the bare gate.
     pub calls: [u64; CALL_COUNT],
     /// Device interrupts taken for it.
@@ -109,9 +111,12 @@ pub struct EnvironmentEntry {
     pub forced_switches: u64,
     /// Slices that it ended too late, although it had asked for an upcall; each costs it a turn.
     pub penalties: u64,
+    /// Capabilities held now, by number of their [`crate::Kind`].
+    pub held: [u32; KIND_NUMBERS],
 }
 
-const _: () = assert!(size_of::<EnvironmentEntry>() == 128 + 8 * CALL_COUNT + 40);
+const _: () =
+    assert!(size_of::<EnvironmentEntry>() == 128 + 8 * CALL_COUNT + 40 + 4 * KIND_NUMBERS);
 
 /// Most capabilities that an environment starts with.
 pub const INITIAL_CAPABILITIES_MAX: usize = 64;
@@ -143,8 +148,12 @@ pub struct EnvironmentPage {
     pub argument_count: u64,
     /// Initial capabilities: memory grant, image, then ports, then functions, in the order of the manifest.
     pub capabilities: [u64; INITIAL_CAPABILITIES_MAX],
+    /// What the kernel asks back.
+    pub revocation: RevocationRequest,
+    /// The repossession vector: what it has taken by force last.
+    pub repossessions: [Repossession; REPOSSESSIONS],
     /// Unused, zero.
-    pub reserved: [u64; 58],
+    pub reserved: [u64; 2],
     /// What the last forced switch saved: x87 and SSE, as `fxsave64` writes it.
     pub saved_floating_point: [u64; 64],
     /// r15 r14 r13 r12 r11 r10 r9 r8 rbp rdi rsi rbx rdx rcx rax.

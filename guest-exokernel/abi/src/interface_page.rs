@@ -61,4 +61,6 @@ pub struct InterfacePage {
     pub slice_count: u64,
     /// Length of a slice in ticks of the time stamp counter; 0: slices have no end.
     pub slice_ticks: u64,
+    /// Exported revocation log; it has [`crate::revocation::REVOCATION_LOG`] entries.
+    pub revocations: u64,
 }

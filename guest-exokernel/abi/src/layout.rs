@@ -9,6 +9,7 @@ use crate::capability::CapabilityEntry;
 use crate::environment::{ENVIRONMENTS_MAX, EnvironmentEntry, EnvironmentId};
 use crate::frame::{BlockEntry, FrameEntry};
 use crate::function::{FUNCTIONS_MAX, FunctionEntry};
+use crate::revocation::{REVOCATION_LOG, RevocationEntry};
 use crate::slice::{SLICES, SliceEntry};
 
 /// Where the kernel's text is loaded.
@@ -42,8 +43,10 @@ pub struct Summary {
     /// Odd while the kernel changes the exported tables. Who reads the same even number before and after has read them as they
     /// were at one moment.
     pub sequence: u64,
-    /// Unused, zero.
-    pub reserved: [u64; 2],
+    /// Frames that environments own, together.
+    pub frames_owned: u64,
+    /// Most of them: what the host has left the machine.
+    pub frames_limit: u64,
 }
 
 const _: () = assert!(size_of::<Summary>() == 128);
@@ -91,6 +94,8 @@ pub struct Layout {
     pub functions: Table,
     /// Exported slice table: the vector of vCPU 0, then that of vCPU 1, and so on.
     pub slices: Table,
+    /// Exported revocation log.
+    pub revocations: Table,
     /// Exported capability table.
     pub capabilities: Table,
     /// Exported block table.
@@ -142,8 +147,12 @@ impl Layout {
             start: end(functions, size_of::<FunctionEntry>() as u64),
             count: sizes.vcpus * SLICES as u64,
         };
-        let capabilities = Table {
+        let revocations = Table {
             start: end(slices, size_of::<SliceEntry>() as u64),
+            count: REVOCATION_LOG as u64,
+        };
+        let capabilities = Table {
+            start: end(revocations, size_of::<RevocationEntry>() as u64),
             count: sizes.capabilities,
         };
         let blocks = Table {
@@ -169,6 +178,7 @@ impl Layout {
             environments,
             functions,
             slices,
+            revocations,
             capabilities,
             blocks,
             frames,

@@ -54,6 +54,7 @@ pub mod map;
 pub mod page_entry;
 pub mod port;
 pub mod pvh;
+pub mod revocation;
 pub mod slice;
 pub mod term;
 pub mod upcall;

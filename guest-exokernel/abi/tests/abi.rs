@@ -16,6 +16,9 @@ use exo_abi::layout::Summary;
 use exo_abi::map::MapEntry;
 use exo_abi::port::{ExitCode, KERNEL_PORTS, PortRange};
 use exo_abi::pvh::{MemoryEntry, ModuleEntry, StartInfo};
+use exo_abi::revocation::{
+    HostRequest, Repossession, RevocationEntry, RevocationEvent, RevocationKind, RevocationRequest,
+};
 use exo_abi::slice::SliceEntry;
 use exo_abi::term::{Comparison, Source, Term};
 use exo_abi::upcall::Vector;
@@ -61,6 +64,7 @@ fn describe() -> String {
     list_enums!(out:
         Call as u32, Error as u64, Kind as u8, State as u32, AbortReason as u32, Vector as u64, Gate as u32,
         BlockState as u8, Command as u64, CommandStatus as u64, QueueService as u32, StopReason as u32, ExitCode as u32,
+        RevocationKind as u8, HostRequest as u64, RevocationEvent as u8,
         Comparison as u8, Source as u8,
     );
     for (name, rights) in [
@@ -103,7 +107,8 @@ fn describe() -> String {
             VCPUS_MAX,
         },
         call::{CALL_BASE, CALL_COUNT, ANY_FRAME, ANY_ENVIRONMENT},
-        capability::{DEPTH_MAX, RETIRED, REVOKE_BATCH},
+        capability::{DEPTH_MAX, RETIRED, REVOKE_BATCH, KIND_NUMBERS},
+        control::{CONTROL_VECTOR},
         environment::{
             ENVIRONMENTS_MAX, NAME_MAX, INITIAL_CAPABILITIES_MAX, EXCEPTION_STACK_TOP, UPCALL_SLOTS, EVENTS_MAX,
             UPCALL_CREDIT, ACCEPTS_ANY, SLICE_STACK_TOP, SAVED_REGISTERS,
@@ -122,6 +127,7 @@ fn describe() -> String {
         pvh::{START_MAGIC, NOTE_PHYS32_ENTRY, MEMORY_RAM},
         term::{PREDICATE_TERMS_MAX, FILTER_TERMS_MAX, FILTER_REACH, END_OF_PRODUCT},
         slice::{SLICES},
+        revocation::{REPOSSESSIONS, REVOCATION_LOG},
         upcall::{UPCALL_ENTRY_STRIDE, VECTOR_SYSCALL},
         version::{NOTE_TYPE_ABI_VERSION},
         virtio::{
@@ -146,18 +152,18 @@ fn describe() -> String {
         },
         CapabilityEntry {
             first, count, generation, next, holder, kind, rights, previous, resource, parent, first_child, next_sibling,
-            previous_sibling, first_mapping, bound, depth, reserved,
+            previous_sibling, first_mapping, bound, depth, guaranteed, reserved,
         },
         ControlBlock { command, arguments, status },
         EnvironmentEntry {
             name, state, abort_reason, exit_status, abort_vector, abort_error_code, abort_instruction, abort_address,
             vcpu, frames, frames_quota, tables, tables_quota, capabilities, capabilities_quota, dma_mappings,
-            dma_mappings_quota, first_capability, accepts, reserved, calls, interrupts,
-            ticks, turns, forced_switches, penalties,
+            dma_mappings_quota, first_capability, accepts, frames_guaranteed, calls, interrupts,
+            ticks, turns, forced_switches, penalties, held,
         },
         EnvironmentPage {
-            id, capability_count, grant_first, grant_frames, arguments, argument_count, capabilities, reserved,
-            saved_floating_point, saved_registers, saved_frame, saved_bases, saved_reserved, slice_frame, slice_end_entry,
+            id, capability_count, grant_first, grant_frames, arguments, argument_count, capabilities, revocation, repossessions,
+            reserved, saved_floating_point, saved_registers, saved_frame, saved_bases, saved_reserved, slice_frame, slice_end_entry,
             slice_code_segment, slice_flags, slice_stack, slice_stack_segment, slice_grace, slice_begin_entry, saved_gate_frame,
             slice_reserved,
             exception_stack, upcall_code_segment, upcall_flags, upcall_stack, upcall_stack_segment, upcall_entries,
@@ -176,12 +182,16 @@ fn describe() -> String {
         InterfacePage {
             magic, abi_version, gate, gate_entry, tsc_khz, features, vcpus, frames, environments, environment_count,
             capabilities, capability_count, functions, function_count, blocks, block_count, frame_table, summary, slices,
-            slice_count, slice_ticks,
+            slice_count, slice_ticks, revocations,
         },
         Summary {
-            free_blocks, split_frames_used, free_tables, capabilities_used, environments_alive, running, sequence, reserved,
+            free_blocks, split_frames_used, free_tables, capabilities_used, environments_alive, running, sequence,
+            frames_owned, frames_limit,
         },
         SliceEntry { owner, reserved, ticks },
+        RevocationRequest { serial, kind, count, goal, deadline, answered, repossessed, reserved },
+        Repossession { capability, first, count, request },
+        RevocationEntry { number, time, first, count, serial, environment, event, kind },
         MapEntry { address, frame, pages, rights, capability },
         Term { comparison, source, width, flags, offset, capability, frame, mask, value },
         StartInfo {

@@ -12,6 +12,16 @@ use crate::hw::shared_page::SharedPage;
 
 static CONTROL_PAGE: SharedPage = SharedPage::new();
 
+/// Runs a command that takes nothing and brings something back. Cost: one exit and what the command does.
+pub fn run_for_answer(command: Command) -> Result<[u64; 6], CommandStatus> {
+    run(command, [0; 4])?;
+    Ok(core::array::from_fn(|number| {
+        CONTROL_PAGE
+            .word(offset_of!(ControlBlock, arguments) + 8 * number)
+            .load(Ordering::Relaxed)
+    }))
+}
+
 /// Runs a command of the control device. Cost: one exit and what the command does.
 pub fn run(command: Command, arguments: [u64; 4]) -> Result<(), CommandStatus> {
     CONTROL_PAGE

@@ -9,7 +9,7 @@ use exo_abi::{Capability, EnvironmentId, Kind};
 use crate::hw::{console, memory, vcpu};
 use crate::kernel::Kernel;
 use crate::mappings::{unmap_capability, unmap_window};
-use crate::{bindings, control_device, ports, predicates, slices, transfer};
+use crate::{bindings, control_device, ports, predicates, revocation, slices, transfer};
 
 /// Takes back everything of an environment whose end is recorded. Cost: linear in what it held.
 pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
@@ -20,6 +20,7 @@ pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
     if let Ok(entry) = kernel.ledger.environment(id) {
         slices::stop(kernel, entry.vcpu as usize, id);
     }
+    revocation::forget(kernel, id);
     // Functions and queues first: when they have ended nothing is in flight, and no frame is given back under a device's hands.
     let mut next = kernel.ledger.newest_capability(id);
     while let Some(capability) = next {
@@ -95,6 +96,7 @@ pub fn release(
     if entry.kind == Kind::Ports as u8 {
         ports::update(kernel, id);
     }
+    revocation::check_answer(kernel, id);
 }
 
 /// Frames read as zero before anybody else gets them.

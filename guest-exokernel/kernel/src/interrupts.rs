@@ -1,12 +1,18 @@
 //! Interrupts: those of devices count an event for whoever bound the vector, and wake it; the kernel's own are handled where they belong.
 
-use crate::hw::vcpu::{DEVICE_VECTORS, FIRST_DEVICE_VECTOR, TIMER_VECTOR, WAKE_VECTOR};
+use exo_abi::control::CONTROL_VECTOR;
+
+use crate::hw::vcpu::{
+    DEVICE_VECTORS, FIRST_DEVICE_VECTOR, OWN_VECTORS, TIMER_VECTOR, WAKE_VECTOR,
+};
 use crate::hw::{registers, shootdown, vcpu};
 use crate::kernel::{Kernel, with_kernel};
-use crate::{predicates, timer};
+use crate::{predicates, revocation, timer};
 
 const TIMER: usize = TIMER_VECTOR - FIRST_DEVICE_VECTOR;
 const WAKE: usize = WAKE_VECTOR - FIRST_DEVICE_VECTOR;
+const CONTROL: usize = CONTROL_VECTOR as usize - FIRST_DEVICE_VECTOR;
+const _: () = assert!(CONTROL > WAKE && CONTROL < DEVICE_VECTORS + OWN_VECTORS);
 
 /// Called by interrupt.S with the position of the vector behind the first of devices.
 pub extern "C" fn handle_interrupt(vector: u64) {
@@ -17,6 +23,7 @@ pub extern "C" fn handle_interrupt(vector: u64) {
         TIMER => timer::handle_moment(kernel, index),
         // Who was woken is in the queue already; now the slice of whoever runs has an end.
         WAKE => timer::arm(kernel, index),
+        CONTROL => revocation::handle_request(kernel, index),
         _ => {}
     });
 }

@@ -13,6 +13,7 @@ use crate::hw::switch::Context;
 use crate::hw::vcpu::VCPUS_MAX;
 use crate::iommu::Iommu;
 use crate::predicates::{PREDICATES_MAX, Predicates};
+use crate::revocation::Open;
 use crate::routes::Routes;
 use crate::sleepers::Sleepers;
 use crate::timer::Timer;
@@ -31,6 +32,8 @@ pub struct Environment {
     pub awaits_predicate: bool,
     /// The capability by which others enter it, from which theirs are derived.
     pub entry: Capability,
+    /// What the host asks back of it.
+    pub revocation: Open,
     /// Who comes behind it in the queue of its vCPU.
     pub next_runnable: EnvironmentId,
     /// Who comes before it there.
@@ -89,6 +92,8 @@ pub struct Kernel {
     pub slice_ticks: u64,
     /// Ticks between the end of a slice and the moment at which it is too late to yield.
     pub grace_ticks: u64,
+    /// First of the list of environments with an open request of revocation.
+    pub first_revocation: EnvironmentId,
 }
 
 /// The state. `None` until boot has made it.
@@ -104,6 +109,7 @@ pub static ENVIRONMENTS: Once<[Environment; ENVIRONMENTS_MAX]> = Once::new(
             predicate: None,
             awaits_predicate: false,
             entry: Capability::NONE,
+            revocation: Open::NONE,
             next_runnable: EnvironmentId::NOBODY,
             previous_runnable: EnvironmentId::NOBODY,
             slots: 0,

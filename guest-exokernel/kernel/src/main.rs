@@ -31,6 +31,7 @@ mod mappings;
 mod ports;
 #[cfg(target_os = "none")]
 mod predicates;
+mod revocation;
 #[cfg(target_os = "none")]
 mod routes;
 #[cfg(target_os = "none")]

@@ -12,10 +12,12 @@ use crate::hw::vcpu::SliceClock;
 use crate::hw::{interface_page, memory, registers, switch, vcpu};
 use crate::kernel::{Kernel, with_kernel};
 pub use crate::sleeping::{sleep, wake};
-use crate::{slices, timer};
+use crate::{revocation, slices, timer};
 
 /// The moment of the kernel's alarm has come on vCPU `index`.
-pub fn handle_alarm(_kernel: &mut Kernel, _index: usize) {}
+pub fn handle_alarm(kernel: &mut Kernel, index: usize) {
+    revocation::handle_alarm(kernel, index);
+}
 
 /// Gives the rest of the slice to an environment that could run: [`run_next`] will run it. Where the slice has ended there is nothing to
 /// give, and it is anybody's turn. The caller is noted already, and has not been added again.

@@ -5,6 +5,7 @@ use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::Ledger;
 use crate::environments::environment_index;
+use crate::holders::kind_index;
 
 /// What a capability names: a range of names of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +147,9 @@ impl Ledger<'_> {
         };
         let second = core::mem::replace(&mut environment.first_capability, link);
         environment.capabilities = environment.capabilities.wrapping_add(1);
+        if let Some(held) = environment.held.get_mut(kind_index(name.kind as u8)) {
+            *held = held.wrapping_add(1);
+        }
         entry.first = name.first;
         entry.count = name.count;
         entry.resource = name.resource;

@@ -164,7 +164,7 @@ finds! {
         l.tables.capabilities[2].previous_sibling = 4;
     } => Inconsistency::Tree(2);
     finds_rest_of_the_tree_in_free_slot: |l| l.tables.capabilities[6].first_child = 3 => Inconsistency::Slot(6);
-    finds_reserved_field_of_slot: |l| l.tables.capabilities[0].reserved = [0, 1, 0] => Inconsistency::Slot(0);
+    finds_reserved_field_of_slot: |l| l.tables.capabilities[0].reserved = [0, 1] => Inconsistency::Slot(0);
 
     finds_function_owner_without_capability:
         |l| l.tables.functions[2].owner = ONE => Inconsistency::Function(2);

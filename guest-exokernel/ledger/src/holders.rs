@@ -1,10 +1,16 @@
 //! What each environment holds: a list through the capability table, the newest first. A link is a slot plus one; 0 ends the list.
 
+use exo_abi::capability::KIND_NUMBERS;
 use exo_abi::{Capability, EnvironmentId};
 
 use crate::Ledger;
 use crate::capabilities::index_of;
 use crate::environments::environment_index;
+
+/// Where capabilities of this kind are counted; no check of bounds is left after the mask.
+pub(crate) const fn kind_index(kind: u8) -> usize {
+    kind as usize % KIND_NUMBERS
+}
 
 impl Ledger<'_> {
     /// The newest capability of `holder`.
@@ -32,14 +38,18 @@ impl Ledger<'_> {
     #[inline(always)]
     pub(crate) fn link(&mut self, holder: EnvironmentId, slot: u32) {
         let link = slot.wrapping_add(1);
-        let Some(environment) = self.environment_mut(holder) else {
+        let capabilities = &mut *self.tables.capabilities;
+        let environment = self.tables.environments.get_mut(environment_index(holder));
+        let Some(environment) = environment else {
             return;
         };
         environment.capabilities = environment.capabilities.wrapping_add(1);
         let second = core::mem::replace(&mut environment.first_capability, link);
-        let capabilities = &mut *self.tables.capabilities;
         if let Some(entry) = capabilities.get_mut(slot as usize) {
             entry.next = second;
+            if let Some(held) = environment.held.get_mut(kind_index(entry.kind)) {
+                *held = held.wrapping_add(1);
+            }
         }
         if let Some(entry) = capabilities.get_mut(index_of(second)) {
             entry.previous = link;
@@ -57,6 +67,9 @@ impl Ledger<'_> {
         };
         let (previous, next) = (entry.previous, entry.next);
         environment.capabilities = environment.capabilities.wrapping_sub(1);
+        if let Some(held) = environment.held.get_mut(kind_index(entry.kind)) {
+            *held = held.wrapping_sub(1);
+        }
         match capabilities.get_mut(index_of(previous)) {
             Some(entry) => entry.next = next,
             None => environment.first_capability = next,

@@ -35,6 +35,7 @@ mod holders;
 mod mappings;
 mod memory;
 mod queues;
+mod revocation;
 mod search;
 mod sequence;
 mod slices;
@@ -52,6 +53,7 @@ use exo_abi::environment::EnvironmentEntry;
 use exo_abi::frame::{BlockEntry, FrameEntry};
 use exo_abi::function::FunctionEntry;
 use exo_abi::layout::Summary;
+use exo_abi::revocation::RevocationEntry;
 use exo_abi::slice::SliceEntry;
 
 /// The exported tables, all zero at the start: all free.
@@ -64,6 +66,8 @@ pub struct Tables<'t> {
     pub functions: &'t mut [FunctionEntry],
     /// Slice vectors of all vCPUs.
     pub slices: &'t mut [SliceEntry],
+    /// The revocation log.
+    pub revocations: &'t mut [RevocationEntry],
     /// Capability slots.
     pub capabilities: &'t mut [CapabilityEntry],
     /// One entry per 2 MiB.
@@ -86,6 +90,8 @@ pub struct Ledger<'t> {
     frame_cursor: u64,
     /// Page-table frames that the pool had at the start.
     table_pool: u64,
+    /// Number of the last event of the revocation log.
+    events: u64,
 }
 
 impl<'t> Ledger<'t> {
@@ -102,6 +108,7 @@ impl<'t> Ledger<'t> {
             block_cursor: 0,
             frame_cursor: 0,
             table_pool: 0,
+            events: 0,
         };
         ledger.reserve_for_kernel(kernel_frames);
         ledger

@@ -230,6 +230,12 @@ impl Ledger<'_> {
         let root = entry.parent == 0;
         match Kind::from_number(entry.kind) {
             Some(kind @ (Kind::Frames | Kind::Blocks)) if root => {
+                if entry.guaranteed != 0
+                    && let Some(environment) = self.environment_mut(holder)
+                {
+                    let guaranteed = &mut environment.frames_guaranteed;
+                    *guaranteed = guaranteed.saturating_sub(entry.count as u32);
+                }
                 self.give_back(
                     holder,
                     Allocation {

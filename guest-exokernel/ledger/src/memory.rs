@@ -98,6 +98,10 @@ impl Ledger<'_> {
             };
         }
         self.block_cursor = count as u64;
+        let all = self.memory.iter().fold(0u64, |sum, range| {
+            sum.saturating_add(range.end.saturating_sub(range.start))
+        });
+        self.tables.summary.frames_limit = all.saturating_sub((count as u64) << BLOCK_ORDER);
         let free = &mut self.tables.summary.free_blocks;
         for range in self.memory {
             let start = range.start.div_ceil(BLOCK_FRAMES).max(count as u64);
@@ -132,7 +136,7 @@ impl Ledger<'_> {
     }
 
     /// Finds what `frame_allocate` asks for, without taking it. Order of checks: order, colour, count, address, quotas, memory,
-    /// owner.
+    /// owner, limit.
     #[inline(always)]
     pub fn plan_allocation(
         &self,
@@ -171,6 +175,7 @@ impl Ledger<'_> {
             ANY_FRAME => self.find_frames(count, colour)?,
             named => self.check_named(Kind::Frames, named, count)?,
         };
+        self.check_frames_limit(count)?;
         Ok(Allocation {
             kind: Kind::Frames,
             first,
@@ -197,6 +202,7 @@ impl Ledger<'_> {
             ANY_FRAME => self.find_blocks(count)?,
             named => self.check_named(Kind::Blocks, named, frames)?,
         };
+        self.check_frames_limit(frames)?;
         Ok(Allocation {
             kind: Kind::Blocks,
             first,
@@ -285,6 +291,8 @@ impl Ledger<'_> {
         }
         if let Some(environment) = self.environment_mut(holder) {
             environment.frames = environment.frames.saturating_add(count as u32);
+            let owned = &mut self.tables.summary.frames_owned;
+            *owned = owned.saturating_add(count);
         }
     }
 
@@ -348,6 +356,8 @@ impl Ledger<'_> {
         }
         if let Some(environment) = self.environment_mut(holder) {
             environment.frames = environment.frames.saturating_sub(count as u32);
+            let owned = &mut self.tables.summary.frames_owned;
+            *owned = owned.saturating_sub(count);
         }
     }
 

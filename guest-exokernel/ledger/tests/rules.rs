@@ -17,5 +17,6 @@ mod rules {
     mod giving;
     mod mappings;
     mod queues;
+    mod repossession;
     mod revocation;
 }

@@ -4,10 +4,12 @@
 extern crate alloc;
 
 pub mod attack;
+pub mod cache;
 pub mod entries;
 pub mod gifts;
 pub mod raw_disk;
 pub mod raw_queue;
+pub mod revocation;
 pub mod service;
 pub mod shared_word;
 pub mod sharing;

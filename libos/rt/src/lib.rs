@@ -26,6 +26,7 @@ pub mod processor;
 mod program;
 pub mod program_memory;
 pub mod registers;
+pub mod revocation;
 pub mod segments;
 mod shared;
 pub mod snapshot;

@@ -2,7 +2,7 @@
 
 use exo_abi::environment::State;
 
-use crate::{environment, gate, processor, tables};
+use crate::{environment, gate, processor, revocation, tables};
 
 /// Spins between two looks at who else is there.
 const SPINS_PER_LOOK: u32 = 256;
@@ -23,8 +23,11 @@ impl Spinner {
     pub fn relax(&mut self) {
         processor::pause();
         self.spins = self.spins.wrapping_add(1);
-        if self.spins.is_multiple_of(SPINS_PER_LOOK) && shares_vcpu() {
-            yield_now();
+        if self.spins.is_multiple_of(SPINS_PER_LOOK) {
+            revocation::serve();
+            if shares_vcpu() {
+                yield_now();
+            }
         }
     }
 }

@@ -30,6 +30,8 @@ pub const KERNEL_PANIC: u8 = 121;
 /// The machine ended in a way that the kernel did not ask for.
 pub const MACHINE_FAILURE: u8 = 122;
 
+/// `exo ctl`: less was given back than was asked for.
+pub const KEPT: u8 = 1;
 /// The command line asks for something that makes no sense.
 pub const USAGE: u8 = 2;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use exo_abi::control::CONTROL_VECTOR;
 use exo_abi::environment::{AbortReason, State};
 use exo_abi::port::ExitCode;
 use exo_abi::upcall::Vector;
@@ -24,11 +25,17 @@ use crate::image::manifest::{Device, Manifest, check_vcpus};
 use crate::image::planner::Choices;
 use crate::machine::ending::End;
 use crate::machine::environments::{self, Environment};
+use crate::machine::interrupts::Message;
 use crate::machine::{Machine, Parts};
 use crate::observe::folder::{check_name, default_name};
 use crate::observe::server::ControlSocket;
-use crate::observe::snapshot::Watched;
+use crate::observe::watched::Watched;
 
+/// The interrupt by which the kernel learns that the host has a request: on vCPU 0 (Intel SDM volume 3, section 11.11.1).
+const CONTROL_MESSAGE: Message = Message {
+    address: 0xfee0_0000,
+    data: CONTROL_VECTOR as u32,
+};
 /// Sectors of a disk in memory: 16 MiB.
 const MEMORY_DISK_SECTORS: u64 = (16 << 20) / 512;
 
@@ -119,6 +126,12 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
         },
     )?;
     let devices = made.map(Arc::new);
+    if let Some(devices) = &devices {
+        let router = machine.router().clone();
+        // An interrupt that KVM does not take is repeated: whoever asked looks for the answer again and again.
+        let interrupt = move || drop(router.send(CONTROL_MESSAGE));
+        devices.requests().connect(Box::new(interrupt));
+    }
     let started = machine.start()?;
     let control = (!options.no_control).then(|| {
         let name = options.name.clone();

@@ -10,6 +10,7 @@ use super::VirtioDevice;
 use super::control::Control;
 use super::iommu::domains::{Domains, Member};
 use super::iommu::{self, IommuDevice};
+use super::requests::Requests;
 use super::server::QueueServer;
 use super::serving::Serving;
 use super::signals::Signals;
@@ -34,6 +35,7 @@ pub struct Devices {
     names: Vec<String>,
     functions: Vec<Arc<Function>>,
     serving: Arc<Serving>,
+    requests: Arc<Requests>,
 }
 
 impl Devices {
@@ -49,6 +51,7 @@ impl Devices {
             names: Vec::new(),
             functions: Vec::new(),
             serving,
+            requests: Arc::default(),
         };
         if specifications.is_empty() {
             return Ok(devices);
@@ -112,6 +115,7 @@ impl Devices {
             handler: Some(Arc::new(Control::new(
                 self.memory.clone(),
                 self.functions.clone(),
+                self.requests.clone(),
             ))),
             ..Default::default()
         };
@@ -152,6 +156,11 @@ impl Devices {
     /// The functions, the IOMMU first.
     pub fn functions(&self) -> &[Arc<Function>] {
         &self.functions
+    }
+
+    /// What the host asks of the kernel.
+    pub fn requests(&self) -> &Arc<Requests> {
+        &self.requests
     }
 
     /// Ends the serving threads. What is in flight then has landed when the devices are dropped.

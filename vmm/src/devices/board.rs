@@ -198,7 +198,11 @@ impl Board {
             ..Default::default()
         };
         block.arguments[..4].copy_from_slice(&arguments);
-        self.attachments.handler.as_ref().unwrap().command(&block)
+        self.attachments
+            .handler
+            .as_ref()
+            .unwrap()
+            .command(&mut block)
     }
 
     /// A driver of function `number`, in domain `number`, whose memory is mapped.

@@ -7,6 +7,7 @@ use exo_abi::control::{Command, CommandStatus, ControlBlock};
 use vm_memory::{GuestAddress, GuestMemoryBackend};
 
 use super::block::extent::Extent;
+use super::requests::Requests;
 use super::scrub;
 use super::server::EVERYTHING;
 use crate::machine::ports::CommandHandler;
@@ -17,12 +18,21 @@ use crate::pci::function::Function;
 pub struct Control {
     memory: GuestMemory,
     functions: Vec<Arc<Function>>,
+    requests: Arc<Requests>,
 }
 
 impl Control {
-    /// Commands over `memory` and `functions`, the first of which is the IOMMU.
-    pub fn new(memory: GuestMemory, functions: Vec<Arc<Function>>) -> Self {
-        Self { memory, functions }
+    /// Commands over `memory` and `functions`, the first of which is the IOMMU, and over the host's requests.
+    pub fn new(
+        memory: GuestMemory,
+        functions: Vec<Arc<Function>>,
+        requests: Arc<Requests>,
+    ) -> Self {
+        Self {
+            memory,
+            functions,
+            requests,
+        }
     }
 
     /// The function with this number, the IOMMU excepted, which is the kernel's own.
@@ -72,7 +82,7 @@ impl Control {
 }
 
 impl CommandHandler for Control {
-    fn command(&self, block: &ControlBlock) -> CommandStatus {
+    fn command(&self, block: &mut ControlBlock) -> CommandStatus {
         let Some(command) = Command::from_number(block.command) else {
             return CommandStatus::BadCommand;
         };
@@ -87,6 +97,10 @@ impl CommandHandler for Control {
                 }
                 None => false,
             },
+            Command::RequestFetch => {
+                block.arguments = self.requests.fetch();
+                true
+            }
         };
         match done {
             true => CommandStatus::Done,

@@ -241,11 +241,11 @@ fn strange_commands_are_refused() {
         assert_eq!(reset(number), CommandStatus::BadArgument);
     }
     let handler = board.attachments.handler.as_ref().unwrap();
-    for command in [0, 4, u64::MAX] {
-        let block = ControlBlock {
+    for command in [0, 5, u64::MAX] {
+        let mut block = ControlBlock {
             command,
             ..Default::default()
         };
-        assert_eq!(handler.command(&block), CommandStatus::BadCommand);
+        assert_eq!(handler.command(&mut block), CommandStatus::BadCommand);
     }
 }

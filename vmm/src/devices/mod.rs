@@ -7,6 +7,7 @@ pub mod console;
 pub mod control;
 pub mod endpoint;
 pub mod iommu;
+pub mod requests;
 pub mod ring;
 mod scrub;
 pub mod server;

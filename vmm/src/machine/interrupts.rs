@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kvm_bindings::{
     KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1,
-    kvm_irq_routing_msi,
+    kvm_irq_routing_msi, kvm_msi,
 };
 use kvm_ioctls::VmFd;
 use vmm_sys_util::eventfd::EventFd;
@@ -42,6 +42,18 @@ impl KvmRouter {
             vm,
             routes: Mutex::default(),
         }
+    }
+
+    /// Raises the interrupt `message` once.
+    pub fn send(&self, message: Message) -> io::Result<()> {
+        let message = kvm_msi {
+            address_lo: message.address as u32,
+            address_hi: (message.address >> 32) as u32,
+            data: message.data,
+            ..Default::default()
+        };
+        self.vm.signal_msi(message).map_err(io::Error::from)?;
+        Ok(())
     }
 
     /// Makes `routes` the routing table of the machine.

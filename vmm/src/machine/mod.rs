@@ -91,6 +91,7 @@ pub struct Machine {
     vcpus: Vec<VcpuFd>,
     vcpu_count: u32,
     statistics: Vec<Statistics>,
+    router: Arc<KvmRouter>,
     threads: Vec<JoinHandle<()>>,
     // Closed last.
     _hypervisor: Hypervisor,
@@ -132,7 +133,7 @@ impl Machine {
             statistics.extend(vcpus.iter().filter_map(|vcpu| Statistics::of(vcpu).ok()));
         }
         let router = Arc::new(KvmRouter::new(hypervisor.vm.clone()));
-        let attachments = attach(memory.clone(), router)?;
+        let attachments = attach(memory.clone(), router.clone())?;
         for (address, event) in &attachments.doorbells {
             hypervisor
                 .vm
@@ -187,6 +188,7 @@ impl Machine {
             vcpu_count: parts.vcpus,
             vcpus,
             statistics,
+            router,
             threads: Vec::new(),
             _hypervisor: hypervisor,
         })
@@ -215,6 +217,11 @@ impl Machine {
     /// What the vCPUs share, for who looks on.
     pub fn surroundings(&self) -> Arc<Surroundings> {
         self.surroundings.clone()
+    }
+
+    /// The interrupts of the machine.
+    pub fn router(&self) -> &Arc<KvmRouter> {
+        &self.router
     }
 
     /// Runs the machine to its end. vCPUs may still be on their way out when this returns: see [`Machine::stop`].

@@ -13,8 +13,8 @@ use crate::memory::{GuestMemory, Plain};
 
 /// Carries out the commands of the control device.
 pub trait CommandHandler: Send + Sync {
-    /// Does what the block says. It is a copy: the guest cannot change it any more.
-    fn command(&self, block: &ControlBlock) -> CommandStatus;
+    /// Does what the block says, and writes what it brings back into its arguments. It is a copy: the guest cannot change it.
+    fn command(&self, block: &mut ControlBlock) -> CommandStatus;
 }
 
 /// All ports of the machine.
@@ -85,18 +85,16 @@ impl Ports {
     /// Runs the command in frame `frame`; one that is no memory is ignored, since there is nowhere to answer.
     fn control(&self, frame: u64) {
         let address = GuestAddress(frame * PAGE_SIZE);
-        let Ok(Plain(block)) = self.memory.read_obj::<Plain<ControlBlock>>(address) else {
+        let Ok(Plain(mut block)) = self.memory.read_obj::<Plain<ControlBlock>>(address) else {
             return;
         };
         let status = match &self.handler {
-            Some(handler) => handler.command(&block),
+            Some(handler) => handler.command(&mut block),
             None => CommandStatus::BadCommand,
         };
-        let offset = std::mem::offset_of!(ControlBlock, status) as u64;
+        block.status = status as u64;
         // The block has just been read whole from there, so the write reaches memory too.
-        let _ = self
-            .memory
-            .write_obj(status as u64, GuestAddress(address.0 + offset));
+        let _ = self.memory.write_obj(Plain(block), address);
     }
 }
 

@@ -79,7 +79,7 @@ impl Client {
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         match self.ask(Request::Snapshot)? {
             Answer::Snapshot(snapshot) => Ok(*snapshot),
-            Answer::Refused { status, reason } => Err(Error::Told { status, reason }),
+            other => Err(unexpected(other)),
         }
     }
 
@@ -123,5 +123,15 @@ impl Client {
             Answer::Refused { status, reason } => Err(Error::Told { status, reason }),
             answer => Ok(answer),
         }
+    }
+}
+
+/// The error that an answer is where another kind of answer was due.
+pub fn unexpected(answer: Answer) -> Error {
+    match answer {
+        Answer::Refused { status, reason } => Error::Told { status, reason },
+        Answer::Snapshot(_) | Answer::Asked { .. } => Error::System(
+            "the machine answered something else than was asked; use the same exo for both".into(),
+        ),
     }
 }

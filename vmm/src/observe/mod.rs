@@ -5,7 +5,9 @@
 pub mod client;
 pub mod folder;
 pub mod protocol;
+pub mod revocation;
 pub mod screen;
 pub mod server;
 pub mod snapshot;
 pub mod text;
+pub mod watched;

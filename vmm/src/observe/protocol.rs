@@ -32,6 +32,22 @@ pub struct Message<T> {
 pub enum Request {
     /// The tables as they are now.
     Snapshot,
+    /// Lets environments own so many frames together.
+    Limit {
+        /// Frames.
+        frames: u64,
+    },
+    /// Asks an environment to give something back.
+    Revoke {
+        /// Its number.
+        environment: u16,
+        /// Name of a [`exo_abi::revocation::RevocationKind`].
+        kind: String,
+        /// How much.
+        count: u64,
+        /// Time that it has.
+        deadline_us: u64,
+    },
 }
 
 /// What the machine answers.
@@ -40,6 +56,11 @@ pub enum Request {
 pub enum Answer {
     /// The tables.
     Snapshot(Box<Snapshot>),
+    /// The kernel will be asked, and its revocation log will say what became of that.
+    Asked {
+        /// Number of the request.
+        serial: u64,
+    },
     /// It will not: the exit status for `exo`, and one line.
     Refused {
         /// As [`crate::cli::exit_status`] has it.

@@ -10,7 +10,7 @@ use rustix::net::sockopt::socket_peercred;
 
 use super::folder::Folder;
 use super::protocol::{Answer, REQUEST_MAX, Request, line, parse};
-use super::snapshot::Watched;
+use super::watched::Watched;
 use crate::cli::exit_status;
 
 /// Stack of the thread.
@@ -116,7 +116,7 @@ fn answer(stream: &UnixStream, watched: &Watched) -> io::Result<()> {
     let mut text = String::new();
     BufReader::new(stream.take(REQUEST_MAX)).read_line(&mut text)?;
     let answer = match parse::<Request>(&text) {
-        Ok(Request::Snapshot) => Answer::Snapshot(Box::new(watched.snapshot())),
+        Ok(request) => watched.answer(&request),
         Err(reason) => Answer::Refused {
             status: exit_status::USAGE,
             reason,

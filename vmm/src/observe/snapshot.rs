@@ -1,34 +1,41 @@
 //! What a machine shows at one moment: the exported tables, and what the VMM itself counts.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
+use exo_abi::Kind;
 use exo_abi::environment::State;
 use exo_abi::layout::{Layout, Summary};
+use exo_abi::revocation::{RevocationEntry, RevocationEvent, RevocationKind};
 use serde::{Deserialize, Serialize};
 use vm_memory::{Bytes, GuestAddress};
 
-use crate::devices::{Devices, FunctionStatistics};
-use crate::machine::Machine;
+use crate::devices::FunctionStatistics;
 use crate::machine::environments::{self, Environment};
-use crate::machine::processor::{ExitCounts, Surroundings};
-use crate::memory::{self, GuestMemory, Plain};
+
+use crate::memory::{GuestMemory, Plain};
 
 /// How often the tables are read again when the kernel has changed them meanwhile.
 const ATTEMPTS: usize = 64;
 
-/// A machine as its control socket knows it.
-pub struct Watched {
-    name: String,
-    image: String,
-    started: Instant,
-    surroundings: Arc<Surroundings>,
-    layout: Layout,
-    memory: u64,
-    tsc_khz: u64,
-    vcpus: u32,
-    devices: Option<Arc<Devices>>,
+/// What the kernel has logged of revocations, the newest last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RevocationState {
+    /// Number of the event.
+    pub number: u64,
+    /// Time stamp counter.
+    pub time: u64,
+    /// Number of the request.
+    pub serial: u32,
+    /// Name of a [`RevocationEvent`].
+    pub event: String,
+    /// Number of the environment that it concerned; 0: all.
+    pub environment: u16,
+    /// Name of a [`RevocationKind`]; of what was taken, of a [`exo_abi::Kind`].
+    pub kind: String,
+    /// By event: deadline, first name that was taken, frames of a limit, number of an error.
+    pub first: u64,
+    /// By event: how much.
+    pub count: u64,
 }
 
 /// Everything that is shown. Field names are the keys of the JSON document.
@@ -44,6 +51,8 @@ pub struct Snapshot {
     pub environments: Vec<EnvironmentState>,
     /// The IOMMU, then the functions in the order of the manifest.
     pub functions: Vec<FunctionState>,
+    /// The revocation log.
+    pub revocations: Vec<RevocationState>,
 }
 
 /// What the VMM knows of the machine.
@@ -82,6 +91,10 @@ pub struct SummaryState {
     pub capabilities_used: u64,
     /// Environments that have not ended.
     pub environments_alive: u64,
+    /// Frames that environments own, together.
+    pub frames_owned: u64,
+    /// Most of them.
+    pub frames_limit: u64,
 }
 
 /// One environment.
@@ -107,6 +120,8 @@ pub struct EnvironmentState {
     pub frames: u32,
     /// Most frames.
     pub frames_quota: u32,
+    /// Frames that are never taken by force.
+    pub frames_guaranteed: u32,
     /// Page-table frames that it uses.
     pub tables: u32,
     /// Most page-table frames.
@@ -148,85 +163,15 @@ pub struct QueueState {
 }
 
 /// What was read of the exported tables.
-struct Tables {
-    summary: Summary,
-    environments: Vec<Environment>,
-    owners: Vec<Option<usize>>,
-}
-
-impl Watched {
-    /// A machine that was let go at `started`.
-    pub fn new(
-        name: &str,
-        image: &str,
-        started: Instant,
-        machine: &Machine,
-        devices: Option<Arc<Devices>>,
-    ) -> Self {
-        Self {
-            name: name.to_owned(),
-            image: image.to_owned(),
-            started,
-            surroundings: machine.surroundings(),
-            layout: machine.map.layout,
-            memory: machine.map.memory,
-            tsc_khz: machine.tsc_khz,
-            vcpus: machine.vcpus(),
-            devices,
-        }
-    }
-
-    /// How it is now.
-    pub fn snapshot(&self) -> Snapshot {
-        let guest = &self.surroundings.memory;
-        let (tables, consistent) = read_consistently(guest, &self.layout);
-        let exits: Vec<u64> = self.surroundings.exits.iter().map(total).collect();
-        let functions = self.devices.as_ref();
-        let functions = functions.map_or(Vec::new(), |devices| devices.statistics());
-        Snapshot {
-            machine: MachineState {
-                name: self.name.clone(),
-                image: self.image.clone(),
-                process: std::process::id(),
-                running_us: self.started.elapsed().as_micros() as u64,
-                tsc_khz: self.tsc_khz,
-                memory_kib: self.memory >> 10,
-                resident_kib: memory::process_kib("VmRSS"),
-                vm_exits: exits.iter().sum(),
-                consistent,
-            },
-            summary: SummaryState {
-                free_blocks: tables.summary.free_blocks,
-                split_frames_used: tables.summary.split_frames_used,
-                free_tables: tables.summary.free_tables,
-                capabilities_used: tables.summary.capabilities_used,
-                environments_alive: tables.summary.environments_alive,
-            },
-            vcpus: tables
-                .summary
-                .running
-                .iter()
-                .take(self.vcpus as usize)
-                .map(|running| running.0)
-                .collect(),
-            environments: (1..)
-                .zip(&tables.environments)
-                .map(|(number, environment)| {
-                    let exits = exits.get(usize::from(number)).copied().unwrap_or(0);
-                    EnvironmentState::new(number, environment, exits)
-                })
-                .collect(),
-            functions: functions
-                .iter()
-                .zip(&tables.owners)
-                .map(|(function, owner)| FunctionState::new(function, *owner))
-                .collect(),
-        }
-    }
+pub(super) struct Tables {
+    pub summary: Summary,
+    pub environments: Vec<Environment>,
+    pub owners: Vec<Option<usize>>,
+    pub revocations: Vec<RevocationEntry>,
 }
 
 impl EnvironmentState {
-    fn new(number: u16, environment: &Environment, vm_exits: u64) -> Self {
+    pub(super) fn new(number: u16, environment: &Environment, vm_exits: u64) -> Self {
         let entry = &environment.entry;
         Self {
             number,
@@ -242,6 +187,7 @@ impl EnvironmentState {
             vm_exits,
             frames: entry.frames,
             frames_quota: entry.frames_quota,
+            frames_guaranteed: entry.frames_guaranteed,
             tables: entry.tables,
             tables_quota: entry.tables_quota,
             capabilities: entry.capabilities,
@@ -252,8 +198,28 @@ impl EnvironmentState {
     }
 }
 
+impl RevocationState {
+    pub(super) fn new(entry: &RevocationEntry) -> Self {
+        let event = RevocationEvent::from_number(entry.event);
+        let kind = match event {
+            Some(RevocationEvent::Taken) => Kind::from_number(entry.kind).map(Kind::name),
+            _ => RevocationKind::from_number(entry.kind).map(RevocationKind::name),
+        };
+        Self {
+            number: entry.number,
+            time: entry.time,
+            serial: entry.serial,
+            event: event.map_or("unknown", RevocationEvent::name).into(),
+            environment: entry.environment.0,
+            kind: kind.unwrap_or("-").into(),
+            first: entry.first,
+            count: entry.count,
+        }
+    }
+}
+
 impl FunctionState {
-    fn new(function: &FunctionStatistics, owner: Option<usize>) -> Self {
+    pub(super) fn new(function: &FunctionStatistics, owner: Option<usize>) -> Self {
         Self {
             name: function.name.clone(),
             owner: owner.map_or(0, |index| index as u16 + 1),
@@ -273,7 +239,7 @@ impl FunctionState {
 }
 
 /// Reads the tables until they have not changed meanwhile, or until that was tried often enough.
-fn read_consistently(memory: &GuestMemory, layout: &Layout) -> (Tables, bool) {
+pub(super) fn read_consistently(memory: &GuestMemory, layout: &Layout) -> (Tables, bool) {
     let mut left = ATTEMPTS;
     loop {
         let before = sequence(memory, layout);
@@ -298,8 +264,23 @@ impl Tables {
             summary,
             environments: environments::read(memory, layout),
             owners: environments::function_owners(memory, layout),
+            revocations: read_log(memory, layout),
         }
     }
+}
+
+/// The revocation log, the oldest event first.
+fn read_log(memory: &GuestMemory, layout: &Layout) -> Vec<RevocationEntry> {
+    let mut log: Vec<RevocationEntry> = (0..layout.revocations.count)
+        .filter_map(|index| {
+            let address = layout.revocations.start + index * size_of::<RevocationEntry>() as u64;
+            let Plain(entry) = memory.read_obj(GuestAddress(address)).ok()?;
+            Some(entry)
+        })
+        .filter(|entry: &RevocationEntry| entry.number != 0)
+        .collect();
+    log.sort_by_key(|entry| entry.number);
+    log
 }
 
 /// The sequence number of the tables; odd where it cannot be read.
@@ -308,9 +289,4 @@ fn sequence(memory: &GuestMemory, layout: &Layout) -> u64 {
     memory
         .load(GuestAddress(place), Ordering::SeqCst)
         .unwrap_or(1)
-}
-
-fn total(counts: &ExitCounts) -> u64 {
-    let kinds = [&counts.memory, &counts.port, &counts.other];
-    kinds.iter().map(|kind| kind.load(Ordering::Relaxed)).sum()
 }

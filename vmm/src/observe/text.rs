@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::snapshot::{FunctionState, MachineState, Snapshot};
 
+/// Events of revocation that are shown.
+const REVOCATIONS_SHOWN: usize = 16;
+
 /// Columns of text: the first row is the head. Numbers are aligned to the right.
 pub struct Columns(pub Vec<Vec<String>>);
 
@@ -81,6 +84,10 @@ pub fn sections(snapshot: &Snapshot, before: Option<&Snapshot>) -> Vec<Section> 
             title: "functions",
             rows: functions(snapshot),
         },
+        Section {
+            title: "revocations",
+            rows: revocations(snapshot),
+        },
     ];
     sections
         .into_iter()
@@ -119,7 +126,7 @@ pub fn head(snapshot: &Snapshot) -> String {
         .collect();
     format!(
         "{} ({}), process {}, running {}, {} exits to the VMM{}\n\
-         memory {}, resident {}, {} free blocks of 2 MiB, {} frames in split blocks, {} free tables, {} capabilities\n\
+         memory {}, resident {}, {} of {} frames owned, {} free blocks of 2 MiB, {} free tables, {} capabilities\n\
          vCPUs  {}\n",
         machine.name,
         machine.image,
@@ -133,8 +140,9 @@ pub fn head(snapshot: &Snapshot) -> String {
         },
         kib(machine.memory_kib),
         machine.resident_kib.map_or("?".into(), kib),
+        summary.frames_owned,
+        summary.frames_limit,
         summary.free_blocks,
-        summary.split_frames_used,
         summary.free_tables,
         summary.capabilities_used,
         running.join(", "),
@@ -216,6 +224,32 @@ fn functions(snapshot: &Snapshot) -> Vec<Vec<String>> {
     for function in &snapshot.functions {
         rows.extend(queues(snapshot, function));
     }
+    rows
+}
+
+/// The last events of revocation, the newest first, with a head.
+fn revocations(snapshot: &Snapshot) -> Vec<Vec<String>> {
+    let mut rows = vec![words(&[
+        "EVENT",
+        "REQUEST",
+        "WHAT",
+        "ENVIRONMENT",
+        "KIND",
+        "FIRST",
+        "COUNT",
+    ])];
+    let last = snapshot.revocations.iter().rev().take(REVOCATIONS_SHOWN);
+    rows.extend(last.map(|event| {
+        vec![
+            event.number.to_string(),
+            event.serial.to_string(),
+            event.event.clone(),
+            name(snapshot, event.environment, "-").to_owned(),
+            event.kind.clone(),
+            format!("{:#x}", event.first),
+            event.count.to_string(),
+        ]
+    }));
     rows
 }
 

@@ -1,7 +1,7 @@
 //! Snapshots as text, to the letter.
 
 use super::*;
-use crate::observe::snapshot::{EnvironmentState, QueueState, SummaryState};
+use crate::observe::snapshot::{EnvironmentState, QueueState, RevocationState, SummaryState};
 
 /// A machine with two environments and a disk.
 pub fn snapshot() -> Snapshot {
@@ -16,6 +16,7 @@ pub fn snapshot() -> Snapshot {
         vm_exits: 5,
         frames: 1024,
         frames_quota: 2048,
+        frames_guaranteed: 512,
         tables: 6,
         tables_quota: 64,
         capabilities: 7,
@@ -38,6 +39,8 @@ pub fn snapshot() -> Snapshot {
         summary: SummaryState {
             free_blocks: 20,
             split_frames_used: 30,
+            frames_owned: 2048,
+            frames_limit: 8192,
             free_tables: 100,
             capabilities_used: 14,
             environments_alive: 2,
@@ -58,6 +61,16 @@ pub fn snapshot() -> Snapshot {
                 stop_reason: "none".into(),
             }],
         }],
+        revocations: vec![RevocationState {
+            number: 1,
+            time: 99,
+            serial: 5,
+            event: "taken".into(),
+            environment: 1,
+            kind: "blocks".into(),
+            first: 0x200,
+            count: 512,
+        }],
     }
 }
 
@@ -65,7 +78,7 @@ pub fn snapshot() -> Snapshot {
 fn everything_is_shown_in_columns() {
     let expected = "\
 hash-1 (hash), process 77, running 1:02:03, 10 exits to the VMM
-memory 64 MiB, resident 5000 KiB, 20 free blocks of 2 MiB, 30 frames in split blocks, 100 free tables, 14 capabilities
+memory 64 MiB, resident 5000 KiB, 2048 of 8192 frames owned, 20 free blocks of 2 MiB, 100 free tables, 14 capabilities
 vCPUs  0: attacker, 1: idle
 
 #  ENVIRONMENT  STATE     VCPU  CALLS  UPCALLS  INTERRUPTS  EXITS     FRAMES  TABLES  CAPABILITIES   DMA
@@ -74,6 +87,9 @@ vCPUs  0: attacker, 1: idle
 
 FUNCTION  QUEUE  OWNER   REQUESTS  BYTES  DOORBELLS  INTERRUPTS  STOPPED
 disk          0  victim       300   4096          1           2  -
+
+EVENT  REQUEST  WHAT   ENVIRONMENT  KIND    FIRST  COUNT
+    1        5  taken  attacker     blocks  0x200    512
 ";
     assert_eq!(everything(&snapshot()), expected);
 }

@@ -142,6 +142,7 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
         ));
     }
 
+    ledger.guarantee(id);
     pages.write_start(&Start {
         id: u64::from(id.0),
         grant: (allocation.first, allocation.count),

@@ -81,6 +81,7 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
         slice_ticks: slice_ticks(&header),
         // A millisecond: time enough to save all registers on any host.
         grace_ticks: header.tsc_khz,
+        first_revocation: EnvironmentId::NOBODY,
     };
     kernel.ledger.set_table_pool(layout.table_pool.count);
     let records = bundle.size.div_ceil(PAGE_SIZE);
@@ -152,6 +153,7 @@ fn describe(layout: &Layout, sizes: &Sizes, header: &BundleHeader) -> InterfaceP
         slices: address(layout.slices),
         slice_count: layout.slices.count,
         slice_ticks: slice_ticks(header),
+        revocations: address(layout.revocations),
     }
 }
 

@@ -5,8 +5,7 @@ use exo_abi::{Capability, EnvironmentId, Error, Kind};
 
 use crate::ending;
 use crate::kernel::Kernel;
-use crate::ports;
-use crate::transfer;
+use crate::{ports, revocation, transfer};
 
 /// Frees the resource and makes the capability stale. Nothing may be derived from it; frames must not be mapped outside the
 /// window; a function must have no page mapped.
@@ -50,6 +49,7 @@ pub fn capability_give(
     let receiver = kernel.ledger.check_give(caller, capability, environment)?;
     let given = kernel.ledger.commit_give(caller, capability, receiver);
     transfer::forget(kernel, caller, capability);
+    revocation::check_answer(kernel, caller);
     let is_ports = |entry: &CapabilityEntry| entry.kind == Kind::Ports as u8;
     if kernel.ledger.entry(given).is_some_and(is_ports) {
         ports::update(kernel, caller);

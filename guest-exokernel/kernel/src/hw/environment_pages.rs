@@ -9,6 +9,7 @@ use exo_abi::environment::{
     UPCALL_CREDIT, UPCALL_SLOTS,
 };
 use exo_abi::map::{MAP_BATCH, MapEntry};
+use exo_abi::revocation::{REPOSSESSIONS, Repossession, RevocationKind, RevocationRequest};
 use exo_abi::term::Term;
 use exo_abi::upcall::{UPCALL_ENTRY_STRIDE, Vector};
 
@@ -284,8 +285,56 @@ impl EnvironmentPages {
             + offset_of!(CallPage, event_counters)
             + 8 * index.min(EVENTS_MAX - 1);
         self.set(counter, self.get(counter).wrapping_add(1));
+        self.raise_events();
+    }
+
+    /// Raises the count of all events, for what has no counter of its own.
+    pub fn raise_events(self) {
         let all = PAGE_SIZE as usize + offset_of!(CallPage, events);
         self.set(all, self.get(all).wrapping_add(1));
+    }
+
+    /// Asks something back. The number is written last: who sees it, sees the rest.
+    pub fn write_revocation(
+        self,
+        serial: u64,
+        kind: RevocationKind,
+        count: u64,
+        goal: u64,
+        deadline: u64,
+    ) {
+        const REQUEST: usize = offset_of!(EnvironmentPage, revocation);
+        self.set(REQUEST + offset_of!(RevocationRequest, kind), kind as u64);
+        self.set(REQUEST + offset_of!(RevocationRequest, count), count);
+        self.set(REQUEST + offset_of!(RevocationRequest, goal), goal);
+        self.set(REQUEST + offset_of!(RevocationRequest, deadline), deadline);
+        self.word(REQUEST + offset_of!(RevocationRequest, serial))
+            .store(serial, Ordering::Release);
+    }
+
+    /// Says that a request is over.
+    pub fn write_answered(self, serial: u64) {
+        const ANSWERED: usize =
+            offset_of!(EnvironmentPage, revocation) + offset_of!(RevocationRequest, answered);
+        self.word(ANSWERED).store(serial, Ordering::Release);
+    }
+
+    /// Adds to the repossession vector.
+    pub fn add_repossession(self, taken: &Repossession) {
+        const COUNT: usize =
+            offset_of!(EnvironmentPage, revocation) + offset_of!(RevocationRequest, repossessed);
+        let count = self.get(COUNT);
+        let place = offset_of!(EnvironmentPage, repossessions)
+            + count as usize % REPOSSESSIONS * size_of::<Repossession>();
+        self.set(
+            place + offset_of!(Repossession, capability),
+            taken.capability,
+        );
+        self.set(place + offset_of!(Repossession, first), taken.first);
+        self.set(place + offset_of!(Repossession, count), taken.count);
+        self.set(place + offset_of!(Repossession, request), taken.request);
+        self.word(COUNT)
+            .store(count.wrapping_add(1), Ordering::Release);
     }
 
     /// The count of all events, as the call page says.

@@ -255,6 +255,7 @@ pub fn exported_tables(layout: &Layout) -> Tables<'static> {
         environments: table(layout.environments),
         functions: table(layout.functions),
         slices: table(layout.slices),
+        revocations: table(layout.revocations),
         capabilities: table(layout.capabilities),
         blocks: table(layout.blocks),
         frames: table(layout.frames),

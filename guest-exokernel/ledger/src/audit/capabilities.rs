@@ -24,7 +24,8 @@ fn is_well_formed(entry: &CapabilityEntry) -> bool {
         && entry.count != 0
         && entry.first.checked_add(entry.count).is_some()
         && entry.generation != 0
-        && entry.reserved == [0; 3]
+        && entry.guaranteed <= 1
+        && entry.reserved == [0; 2]
         && Rights::CAPABILITY.contains(Rights(u32::from(entry.rights)))
 }
 

@@ -1,12 +1,19 @@
 //! Environments: what each has, recounted, and its quotas.
 
 use exo_abi::address::{BLOCK_FRAMES, BLOCK_ORDER};
+use exo_abi::capability::{CapabilityEntry, KIND_NUMBERS};
 use exo_abi::environment::State;
 use exo_abi::frame::BlockState;
 use exo_abi::{EnvironmentId, Kind};
 
 use super::Inconsistency;
 use crate::Ledger;
+
+/// Whether a capability owns frames.
+fn is_frames(entry: &CapabilityEntry) -> bool {
+    let kind = Kind::from_number(entry.kind);
+    matches!(kind, Some(Kind::Frames | Kind::Blocks)) && entry.parent == 0
+}
 
 impl Ledger<'_> {
     /// Frames of `id`, from the block and frame tables.
@@ -30,18 +37,32 @@ impl Ledger<'_> {
 
     /// Checks the record of every environment, and what the summary says of all.
     pub(super) fn audit_environments(&self) -> Result<(), Inconsistency> {
-        let (mut held_by_all, mut alive, mut tables) = (0u64, 0u64, 0u64);
+        let (mut held_by_all, mut alive, mut tables, mut owned) = (0u64, 0u64, 0u64, 0u64);
         for (index, entry) in self.tables.environments.iter().enumerate() {
             let id = EnvironmentId((index as u16).saturating_add(1));
-            let held = self.used_slots().filter(|(_, slot)| slot.holder == id);
-            let dma = held
-                .clone()
-                .filter(|(_, slot)| slot.kind == Kind::Dma as u8)
-                .count() as u64;
-            let held = held.count() as u64;
-            let consistent = self.count_frames(id) == u64::from(entry.frames)
+            let mut kinds = [0u32; KIND_NUMBERS];
+            let mut guaranteed = 0u64;
+            for (_, slot) in self.used_slots().filter(|(_, slot)| slot.holder == id) {
+                if let Some(count) = kinds.get_mut(usize::from(slot.kind)) {
+                    *count = count.saturating_add(1);
+                }
+                if slot.guaranteed != 0 && is_frames(slot) {
+                    guaranteed = guaranteed.saturating_add(slot.count);
+                }
+            }
+            let held = u64::from(
+                kinds
+                    .iter()
+                    .fold(0, |sum: u32, count| sum.saturating_add(*count)),
+            );
+            let dma = kinds.get(Kind::Dma as usize).copied().unwrap_or(0);
+            let frames = self.count_frames(id);
+            owned = owned.saturating_add(frames);
+            let consistent = frames == u64::from(entry.frames)
+                && guaranteed == u64::from(entry.frames_guaranteed)
+                && kinds == entry.held
                 && held == u64::from(entry.capabilities)
-                && dma == u64::from(entry.dma_mappings)
+                && dma == entry.dma_mappings
                 && entry.frames <= entry.frames_quota
                 && entry.tables <= entry.tables_quota
                 && entry.capabilities <= entry.capabilities_quota
@@ -61,6 +82,7 @@ impl Ledger<'_> {
         let summary = &self.tables.summary;
         if summary.capabilities_used == held_by_all
             && summary.environments_alive == alive
+            && summary.frames_owned == owned
             && summary.free_tables.checked_add(tables) == Some(self.table_pool)
         {
             Ok(())

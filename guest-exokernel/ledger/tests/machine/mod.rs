@@ -1,10 +1,11 @@
 //! A small machine for tests of the ledger: tables on the heap, and a copy of them to compare with.
 
-use exo_abi::capability::CapabilityEntry;
+use exo_abi::capability::{CapabilityEntry, KIND_NUMBERS};
 use exo_abi::environment::EnvironmentEntry;
 use exo_abi::frame::{BlockEntry, FrameEntry};
 use exo_abi::function::{FunctionEntry, FunctionRecord};
 use exo_abi::layout::Summary;
+use exo_abi::revocation::{REVOCATION_LOG, RevocationEntry};
 use exo_abi::slice::{SLICES, SliceEntry};
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 use exo_ledger::{FrameRange, Ledger, Name, Quotas, Tables};
@@ -85,13 +86,14 @@ fn absent() -> EnvironmentEntry {
         dma_mappings_quota: 0,
         first_capability: 0,
         accepts: 0,
-        reserved: 0,
+        frames_guaranteed: 0,
         calls: [0; exo_abi::call::CALL_COUNT],
         interrupts: 0,
         ticks: 0,
         turns: 0,
         forced_switches: 0,
         penalties: 0,
+        held: [0; KIND_NUMBERS],
     }
 }
 
@@ -102,6 +104,7 @@ pub fn bare(blocks: u64, slots: usize, memory: [FrameRange; 2], kernel: u64) -> 
         environments: vec![absent(); ENVIRONMENTS as usize].leak(),
         functions: vec![FunctionEntry::default(); FUNCTIONS as usize].leak(),
         slices: vec![SliceEntry::default(); SLICES].leak(),
+        revocations: vec![RevocationEntry::default(); REVOCATION_LOG].leak(),
         capabilities: vec![CapabilityEntry::default(); slots].leak(),
         blocks: vec![BlockEntry::default(); blocks as usize].leak(),
         frames: vec![FrameEntry::default(); (blocks * BLOCK) as usize].leak(),
