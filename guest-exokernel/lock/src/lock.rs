@@ -12,8 +12,8 @@ const FREE: u32 = 0;
 
 /// A spin lock. Its holder is never interrupted: interrupts are off wherever the kernel runs.
 ///
-/// The flag, 32 bits, is at offset [`Lock::FLAG`]. Assembly takes the lock as Rust does: it exchanges 1 with the flag, and has
-/// the lock if it got 0; it frees it by storing 0. On contention it leaves the rest to Rust, which serves neighbours while it waits.
+/// The flag, 32 bits, is at offset [`Lock::FLAG`]. Assembly takes the lock as Rust does: a locked instruction sets bit 0,
+/// and it has the lock if that was clear; it frees it by storing 0. On contention it leaves the rest to Rust, which serves neighbours while it waits.
 #[repr(C)]
 pub struct Lock<T> {
     flag: AtomicU32,
