@@ -128,6 +128,7 @@ attacks! {
     outlive_mapping "outlive-mapping" Verdict::Refused;
     own_page_tables "own-page-tables" Verdict::Refused;
     privileged_instructions "privileged-instructions" Verdict::Refused;
+    protect_under_another "protect-under-another" Verdict::Refused;
     queue_setup "queue-setup" Verdict::Refused;
     quota_capabilities "quota-capabilities" Verdict::Refused;
     quota_dma "quota-dma" Verdict::Refused;
