@@ -65,6 +65,17 @@ const EXPECTED: &[(&str, &[Option<Error>])] = &[
             Some(Error::BadState),
         ],
     ),
+    (
+        "bind_queue",
+        &[
+            None,
+            Some(Error::BadCapability),
+            Some(Error::WrongKind),
+            Some(Error::NotPermitted),
+            Some(Error::BadCount),
+            Some(Error::BadState),
+        ],
+    ),
     ("make", &[None, Some(Error::Quota)]),
     (
         "derive",

@@ -215,6 +215,15 @@ impl Comparison {
                 let expected = self.model.bind(caller, word.0);
                 ("bind", expected, bind(&mut self.ledger, caller, word))
             }
+            Operation::BindQueue { caller, word } => {
+                let word = self.model.resolve(caller, word);
+                let expected = self.model.bind_queue(caller, word.0);
+                let queue = ledger.check_bind_queue(caller, word);
+                if let Ok(queue) = queue {
+                    ledger.commit_bind_queue(word, queue);
+                }
+                ("bind_queue", expected, queue.map(drop))
+            }
             Operation::Give { caller, index } => {
                 let mut resources = self.model.resources.values();
                 let given = resources

@@ -221,8 +221,11 @@ impl Model {
             return Err(Error::BadCount);
         }
         if device {
-            let index = resource.first as u32;
-            if !is_page_of(index, first, count) {
+            let pages = match resource.kind {
+                Kind::Function => is_page_of(resource.first as u32, first, count),
+                _ => is_page_of_queue(resource.part_of, resource.first, first, count),
+            };
+            if !pages {
                 return Err(Error::OutOfRange);
             }
         } else if !is_part_of(&resource, first, count) {
@@ -245,6 +248,40 @@ impl Model {
         }
         let resource = self.resources.get_mut(&word);
         resource.ok_or(Error::BadCapability)?.bound = true;
+        Ok(())
+    }
+
+    /// What `queue_bind` answers.
+    pub fn bind_queue(&mut self, caller: EnvironmentId, word: u64) -> Result<(), Error> {
+        let queue = self.resource(caller, word)?;
+        if queue.kind != Kind::Queue {
+            return Err(Error::WrongKind);
+        }
+        if !queue.rights.contains(Rights::READ_WRITE) {
+            return Err(Error::NotPermitted);
+        }
+        if queue.count != 1 {
+            return Err(Error::BadCount);
+        }
+        let is_bound = |name: Resource| {
+            let mut resources = self.resources.values();
+            resources.any(|other| {
+                let same = (other.kind, other.part_of, other.first)
+                    == (name.kind, name.part_of, name.first);
+                same && other.bound
+            })
+        };
+        let function = Resource {
+            kind: Kind::Function,
+            part_of: 0,
+            first: u64::from(queue.part_of),
+            ..queue
+        };
+        if !is_bound(function) || is_bound(queue) {
+            return Err(Error::BadState);
+        }
+        let queue = self.resources.get_mut(&word);
+        queue.ok_or(Error::BadCapability)?.bound = true;
         Ok(())
     }
 
@@ -295,4 +332,10 @@ fn is_page_of(index: u32, first: u64, count: u64) -> bool {
                 .is_some_and(|end| end <= start + length)
     };
     pages(registers(index), 4) || pages(doorbells(index), 2)
+}
+
+/// Whether this is the register page, or the doorbell, of a queue.
+fn is_page_of_queue(function: u32, queue: u64, first: u64, count: u64) -> bool {
+    let own = [registers(function) + 4 + queue, doorbells(function) + queue];
+    count == 1 && own.contains(&first)
 }

@@ -10,6 +10,8 @@ use crate::machine::*;
 pub enum Word {
     /// One of those that the caller holds.
     Own(usize),
+    /// One of this kind that the caller holds.
+    OwnOf(Kind, usize),
     /// One that somebody holds.
     Anybodys(usize),
     /// One that was freed.
@@ -65,6 +67,8 @@ pub enum Operation {
     },
     /// `function_bind`.
     Bind { caller: EnvironmentId, word: Word },
+    /// `queue_bind`.
+    BindQueue { caller: EnvironmentId, word: Word },
     /// The kernel gives a function that nobody has to the caller.
     Give { caller: EnvironmentId, index: u32 },
     /// The kernel makes a capability of a kind that names no memory and no function.
@@ -132,6 +136,14 @@ fn word_from(word: u64) -> Word {
         2 => Word::Guessed(word >> 8 & 0x1f | (word >> 40 & 3) << 32),
         3 => Word::Guessed(word),
         _ => Word::Own(choice),
+    }
+}
+
+/// Mostly an own one of this kind.
+fn word_of(kind: Kind, word: u64) -> Word {
+    match word % 4 {
+        0 => word_from(word >> 2),
+        _ => Word::OwnOf(kind, (word >> 2) as usize),
     }
 }
 
@@ -219,9 +231,13 @@ impl Operation {
                 count: count_from(c),
                 rights: rights_from(d),
             },
-            540..580 => Self::Bind {
+            540..560 => Self::Bind {
                 caller,
-                word: word_from(a),
+                word: word_of(Kind::Function, a),
+            },
+            560..580 => Self::BindQueue {
+                caller,
+                word: word_of(Kind::Queue, a),
             },
             580..610 => Self::Give {
                 caller,
@@ -233,7 +249,24 @@ impl Operation {
                 first: b % 8,
                 count: if a % 4 == 2 { 1 } else { 1 + c % 4 },
             },
-            630..780 => Self::Derive {
+            // What nearly always works, so that trees grow.
+            630..690 => Self::Derive {
+                caller,
+                word: Word::Own(a as usize),
+                place: Place::Within(0),
+                count: 1,
+                rights: derived_rights_from(d),
+                kind: 0,
+            },
+            690..720 => Self::Derive {
+                caller,
+                word: Word::OwnOf(Kind::Function, a as usize),
+                place: Place::Within(b % 2),
+                count: 1 + c % 2,
+                rights: derived_rights_from(d),
+                kind: Kind::Queue as u64,
+            },
+            720..780 => Self::Derive {
                 caller,
                 word: word_from(a),
                 place: place_from(b),

@@ -4,7 +4,7 @@ use exo_abi::{Capability, EnvironmentId, Kind};
 
 use super::model::Model;
 use super::operation::{Place, Word};
-use crate::machine::registers;
+use crate::machine::{doorbells, registers};
 
 impl Model {
     /// The word that `caller` uses.
@@ -17,6 +17,11 @@ impl Model {
         Capability(match word {
             Word::Own(index) => {
                 let own = all.filter(|(_, resource)| resource.holder == caller);
+                pick(&own.map(|(word, _)| *word).collect::<Vec<_>>(), index)
+            }
+            Word::OwnOf(kind, index) => {
+                let own =
+                    all.filter(|(_, resource)| resource.holder == caller && resource.kind == kind);
                 pick(&own.map(|(word, _)| *word).collect::<Vec<_>>(), index)
             }
             Word::Anybodys(index) => pick(&all.map(|(word, _)| *word).collect::<Vec<_>>(), index),
@@ -48,6 +53,9 @@ impl Model {
             Place::Within(offset) => match self.resources.get(&word.0) {
                 Some(resource) if resource.kind == Kind::Function => {
                     registers(resource.first as u32) + offset
+                }
+                Some(resource) if resource.kind == Kind::Queue => {
+                    doorbells(resource.part_of) + resource.first + offset
                 }
                 Some(resource) => resource.first + offset,
                 None => offset,
