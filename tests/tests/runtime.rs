@@ -48,3 +48,14 @@ fn what_is_written_by_interrupts_is_on_the_disk() {
     require_kvm!();
     writes_flushes_and_discards(64, &["--interrupts"]);
 }
+
+#[test]
+fn interrupts_are_told_to_who_runs_by_upcalls() {
+    require_kvm!();
+    let outcome = Machine::new("event-upcalls").run().expect_status(0);
+    assert!(
+        outcome.stdout().contains("50 upcalls, 50 taken"),
+        "{}",
+        outcome.describe()
+    );
+}

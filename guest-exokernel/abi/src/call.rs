@@ -65,6 +65,8 @@ abi_enum! {
         TransferReply = CALL_BASE + 24 => "transfer_reply",
         /// `(capability)`: enters an environment with the caller's registers; the caller goes on at its next turn.
         TransferAsynchronous = CALL_BASE + 25 => "transfer_asynchronous",
+        /// `(entry, stack)`: where upcalls go that tell events while the caller runs.
+        EventUpcallSet = CALL_BASE + 26 => "event_upcall_set",
     }
 }
 

@@ -198,8 +198,14 @@ pub struct EnvironmentPage {
     pub upcall_entries: [u64; UPCALL_SLOTS],
     /// Top of the kernel stack of the vCPU that runs this environment.
     pub kernel_stack: u64,
+    /// What the last event upcall interrupted: RIP CS RFLAGS RSP SS.
+    pub event_frame: [u64; 5],
+    /// Entry of event upcalls; 0: none.
+    pub event_entry: u64,
+    /// Stack of event upcalls, its top.
+    pub event_stack: u64,
     /// Unused, zero.
-    pub tail: [u64; 11],
+    pub tail: [u64; 4],
     /// The kernel's notes for protected control transfer.
     pub transfer: TransferNotes,
 }
@@ -268,8 +274,12 @@ pub struct CallPage {
     pub slice_credit: u32,
     /// Zero.
     pub reserved2: u32,
+    /// As `upcall_credit`, for the upcalls that tell events.
+    pub event_credit: u32,
+    /// Zero.
+    pub reserved3: u32,
     /// Unused.
-    pub unused: [u64; 26],
+    pub unused: [u64; 25],
     /// Interrupts taken, by event index.
     pub event_counters: [u64; EVENTS_MAX],
     /// The batch of `page_map`, `page_protect` or `page_unmap`.

@@ -167,11 +167,11 @@ fn describe() -> String {
             slice_code_segment, slice_flags, slice_stack, slice_stack_segment, slice_grace, slice_begin_entry, saved_gate_frame,
             slice_reserved,
             exception_stack, upcall_code_segment, upcall_flags, upcall_stack, upcall_stack_segment, upcall_entries,
-            kernel_stack, tail, transfer,
+            kernel_stack, event_frame, event_entry, event_stack, tail, transfer,
         },
         TransferNotes { record, summary, running, task_state, root, terms, peer, bound, target, entry, status },
         CallPage {
-            upcall_credit, reserved, events, start_time, bytes, requests, slice_credit, reserved2, unused, event_counters, batch,
+            upcall_credit, reserved, events, start_time, bytes, requests, slice_credit, reserved2, event_credit, reserved3, unused, event_counters, batch,
         },
         BlockEntry { owner, state, reserved, used, reserved2, mappings, reserved3 },
         FrameEntry { owner, reserved, mappings },

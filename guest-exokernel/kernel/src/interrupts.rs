@@ -2,8 +2,10 @@
 
 use exo_abi::control::CONTROL_VECTOR;
 
+use crate::hw::assembly::USER_FLAGS;
+use crate::hw::environment_pages::EnvironmentPages;
 use crate::hw::vcpu::{
-    DEVICE_VECTORS, FIRST_DEVICE_VECTOR, OWN_VECTORS, TIMER_VECTOR, WAKE_VECTOR,
+    DEVICE_VECTORS, FIRST_DEVICE_VECTOR, InterruptFrame, OWN_VECTORS, TIMER_VECTOR, WAKE_VECTOR,
 };
 use crate::hw::{registers, shootdown, vcpu};
 use crate::kernel::{Kernel, with_kernel};
@@ -40,9 +42,25 @@ fn raise_event(kernel: &mut Kernel, index: usize, vector: usize) {
     let Ok(environment) = kernel.environment(route.environment) else {
         return;
     };
-    environment.context.pages.raise_event(route.event);
+    let pages = environment.context.pages;
+    pages.raise_event(route.event);
     kernel.ledger.count_interrupt(route.environment);
     predicates::notice(kernel, index, route.environment);
+    if kernel.ledger.running(index) == route.environment {
+        tell(pages, &InterruptFrame::of(index));
+    }
+}
+
+/// Tells whoever runs of the event by an upcall, if it asked for that, and has taken the last one. What was interrupted goes on
+/// when the libOS likes.
+fn tell(pages: EnvironmentPages, frame: &InterruptFrame) {
+    let interrupted = frame.read();
+    let [_, code_segment, ..] = interrupted;
+    let (entry, stack) = pages.event_upcall();
+    if code_segment & 3 != 0 && entry != 0 && pages.take_event_credit() {
+        pages.write_event_frame(interrupted);
+        frame.redirect(entry, USER_FLAGS, stack);
+    }
 }
 
 /// Called by interrupt.S when another vCPU has interrupted this one. An idle one then looks for whom to run by itself. Takes no

@@ -274,6 +274,11 @@ pub fn function_bind(capability: Capability) -> Result<(), Error> {
     call(Call::FunctionBind, [capability.0, 0, 0, 0]).map(drop)
 }
 
+/// [`Call::EventUpcallSet`].
+pub fn event_upcall_set(entry: u64, stack: u64) -> Result<(), Error> {
+    call(Call::EventUpcallSet, [entry, stack, 0, 0]).map(drop)
+}
+
 /// [`Call::ExtentBind`].
 pub fn extent_bind(extent: Capability, function: Capability) -> Result<(), Error> {
     call(Call::ExtentBind, [extent.0, function.0, 0, 0]).map(drop)

@@ -11,6 +11,7 @@ extern crate alloc;
 pub mod console;
 pub mod dma;
 pub mod environment;
+pub mod events;
 pub mod fault;
 pub mod flags;
 pub mod full_state;

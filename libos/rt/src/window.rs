@@ -30,6 +30,11 @@ pub fn upcall_stack_top() -> u64 {
     grant_start() + STACK_SIZE + UPCALL_STACK_SIZE
 }
 
+/// Top of the stack of event upcalls: the lower half of that of exceptions, which nest only in programs that mean it.
+pub fn event_stack_top() -> u64 {
+    grant_start() + STACK_SIZE + UPCALL_STACK_SIZE / 2
+}
+
 /// Where frame `number` is mapped, if this environment owns it.
 pub const fn address_of(number: u64) -> u64 {
     FRAME_WINDOW + (number << PAGE_SHIFT)

@@ -159,3 +159,19 @@ pub fn upcall_set(
         .set_upcall(entry, stack);
     Ok(0)
 }
+
+/// Sets where event upcalls go, checked like [`upcall_set`]. Entry 0: events are only counted.
+pub fn event_upcall_set(
+    kernel: &mut Kernel,
+    caller: EnvironmentId,
+    entry: u64,
+    stack: u64,
+) -> Result<u64, Error> {
+    let inside = entry == 0 || (PROGRAM_BASE..PROGRAM_END).contains(&entry);
+    if !inside || stack >= exo_abi::address::LOWER_HALF_END {
+        return Err(Error::BadAddress);
+    }
+    let pages = kernel.environment(caller)?.context.pages;
+    pages.set_event_upcall(entry, stack);
+    Ok(0)
+}

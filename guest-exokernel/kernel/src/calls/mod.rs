@@ -123,6 +123,7 @@ fn dispatch(
         Call::CapabilityRevoke => {
             capability::capability_revoke(kernel, caller, Capability(a)).into()
         }
+        Call::EventUpcallSet => environment::event_upcall_set(kernel, caller, a, b).into(),
         Call::ExtentBind => {
             device::extent_bind(kernel, caller, Capability(a), Capability(b)).into()
         }

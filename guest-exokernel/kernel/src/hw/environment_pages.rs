@@ -198,6 +198,32 @@ impl EnvironmentPages {
         self.set(offset_of!(EnvironmentPage, upcall_stack), stack);
     }
 
+    /// Sets where event upcalls go. Both addresses are canonical: `iretq` cannot fault.
+    pub fn set_event_upcall(self, entry: u64, stack: u64) {
+        self.set(offset_of!(EnvironmentPage, event_entry), entry);
+        self.set(offset_of!(EnvironmentPage, event_stack), stack);
+    }
+
+    /// Entry, 0: none, and stack of event upcalls.
+    pub fn event_upcall(self) -> (u64, u64) {
+        (
+            self.get(offset_of!(EnvironmentPage, event_entry)),
+            self.get(offset_of!(EnvironmentPage, event_stack)),
+        )
+    }
+
+    /// Writes what an event upcall interrupted.
+    pub fn write_event_frame(self, words: [u64; 5]) {
+        for (number, word) in words.into_iter().enumerate() {
+            self.set(offset_of!(EnvironmentPage, event_frame) + 8 * number, word);
+        }
+    }
+
+    /// Takes the credit for an event upcall; whether it was there.
+    pub fn take_event_credit(self) -> bool {
+        self.take_credit(offset_of!(CallPage, event_credit))
+    }
+
     /// The upcall entry of `vector`; 0: none.
     pub fn upcall(self, vector: u64) -> u64 {
         let slot = (vector as usize).min(UPCALL_SLOTS - 1);

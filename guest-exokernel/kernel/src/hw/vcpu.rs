@@ -220,3 +220,31 @@ pub fn write_port_bitmap(index: usize, allowed: &[AtomicU64; PORT_WORDS]) {
         unsafe { place.write_volatile(!word.load(Ordering::Relaxed)) };
     }
 }
+
+/// The five words that a device interrupt pushed on vCPU `index`: RIP, CS, RFLAGS, RSP, SS.
+pub struct InterruptFrame(u64);
+
+impl InterruptFrame {
+    /// The frame at the top of the stack for interrupts. It is there while one is handled.
+    pub fn of(index: usize) -> Self {
+        Self(area_address(index) + INTERRUPT_STACK_TOP as u64 - 40)
+    }
+
+    fn word(&self, number: usize) -> &AtomicU64 {
+        let word = (self.0 as *mut u64).wrapping_add(number.min(4));
+        // SAFETY: the top of this vCPU's stack; the frame is memory that only assembly and this type touch.
+        unsafe { AtomicU64::from_ptr(word) }
+    }
+
+    /// Reads all five.
+    pub fn read(&self) -> [u64; 5] {
+        core::array::from_fn(|number| self.word(number).load(Ordering::Relaxed))
+    }
+
+    /// Replaces where ring 3 goes on. The segments stay.
+    pub fn redirect(&self, instruction: u64, flags: u64, stack: u64) {
+        self.word(0).store(instruction, Ordering::Relaxed);
+        self.word(2).store(flags, Ordering::Relaxed);
+        self.word(3).store(stack, Ordering::Relaxed);
+    }
+}
