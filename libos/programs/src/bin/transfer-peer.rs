@@ -5,7 +5,7 @@
 extern crate alloc;
 
 use alloc::string::String;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use exo_programs::entries::{await_end, offer};
 use exo_programs::sharing::environment_named;
@@ -17,6 +17,8 @@ exo_rt::program!(main, without_upcalls);
 
 /// The capability of the own entry.
 static ENTRY: AtomicU64 = AtomicU64::new(0);
+/// Whether the client's first capability was taken back.
+static REVOKED: AtomicBool = AtomicBool::new(false);
 
 fn main() -> Result<(), String> {
     let mut arguments = environment::arguments();
@@ -46,13 +48,16 @@ fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// Takes the client's capability back while the client waits.
-fn revoke(_: EnvironmentId, _: &mut Message) -> Next {
+/// Takes the client's capability back while the client waits, and gives it another; then replies, and waits for a transfer by that.
+fn revoke(client: EnvironmentId, _: &mut Message) -> Next {
+    if REVOKED.swap(true, Ordering::Relaxed) {
+        return Next::ReplyAndReturn;
+    }
     let entry = exo_rt::abi::Capability(ENTRY.load(Ordering::Relaxed));
-    if gate::capability_revoke(entry).is_err() {
+    if gate::capability_revoke(entry).is_err() || offer(entry, client).is_err() {
         start::exit(1);
     }
-    Next::ReplyAndReturn
+    Next::Reply
 }
 
 /// Keeps the slice, and enters the kernel never, until another has ended.

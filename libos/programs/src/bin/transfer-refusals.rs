@@ -8,12 +8,12 @@ use alloc::format;
 
 use exo_programs::Verdict;
 use exo_programs::attack::{expect_done, expect_equal, expect_error};
-use exo_programs::entries::{await_end, await_entry};
+use exo_programs::entries::{await_end, await_entry, held};
 use exo_programs::sharing::environment_named;
 use exo_rt::abi::environment::State;
 use exo_rt::abi::{Capability, Error};
 use exo_rt::transfer::Message;
-use exo_rt::{gate, println, tables, wait};
+use exo_rt::{environment, gate, println, tables, wait};
 
 exo_rt::program!(main);
 
@@ -36,8 +36,10 @@ fn main() -> Verdict {
         await_end(id);
         expect_unchanged("who has ended", entry, Error::BadCapability)?;
     }
-    let (entry, _) = meet("revokes")?;
+    // It is willing to be entered when it has taken the capability back that was used last.
+    let (entry, id) = meet("revokes")?;
     await_waiting("revokes");
+    expect_done("accepting", gate::capability_accept(u64::from(id.0)))?;
     let mut message = Message::from_seed(8);
     expect_done(
         "a transfer that is revoked",
@@ -45,6 +47,8 @@ fn main() -> Verdict {
     )?;
     expect_unchanged("a revoked entry", entry, Error::BadCapability)?;
     expect_unchanged("no capability", Capability::NONE, Error::BadCapability)?;
+    let entry = held(environment::id(), id).ok_or("there is no other capability")?;
+    expect_done("a transfer by another", gate::transfer(entry, &mut message))?;
     let (entry, _) = meet("chain")?;
     await_waiting("chain");
     let mut message = Message::from_seed(9);
