@@ -30,9 +30,15 @@ fn main() -> Verdict {
         u64::MAX - last,
     ] {
         expect_error("an entry", gate::upcall_set(bad, stack), Error::BadAddress)?;
+        if bad != 0 && bad != PROGRAM_END - last {
+            let answer = gate::event_upcall_set(bad, stack);
+            expect_error("an entry for events", answer, Error::BadAddress)?;
+        }
     }
     for bad in [LOWER_HALF_END, LOWER_HALF_END + 8, KERNEL_BASE, 1 << 63, !7] {
         expect_error("a stack", gate::upcall_set(entry, bad), Error::BadAddress)?;
+        let answer = gate::event_upcall_set(entry, bad);
+        expect_error("a stack for events", answer, Error::BadAddress)?;
     }
     // What was set before still holds.
     expect_fault(
