@@ -25,6 +25,8 @@ enum Source {
     Operation(&'static str),
     /// A transfer of the program `transfer-path`, and the reply.
     Transfer,
+    /// A stub that ends in front of another symbol, as an image takes it mostly.
+    Stub(&'static str, [&'static str; 2]),
 }
 
 const fn operation(
@@ -56,6 +58,12 @@ pub const PATHS: &[Path] = &[
         goal: Some(40),
         source: Source::Transfer,
         parts: 2,
+    },
+    Path {
+        name: "slice end",
+        goal: Some(30),
+        source: Source::Stub("slice-upcalls", ["slice_interrupt", "slice_interrupt_slow"]),
+        parts: 1,
     },
     operation("map of 1 page", "map1", Some(150), 1),
     operation("map of 100 pages, per page", "map100", Some(40), 100),
@@ -119,6 +127,7 @@ impl Length {
 pub fn measure(path: &Path) -> Length {
     let total = match path.source {
         Source::Boot => boot(),
+        Source::Stub(image, symbols) => stub(image, symbols),
         Source::Operation(operation) => {
             let counts = [1, 2, 3].map(|count| run("page-path", &[operation], count));
             let steps = [counts[1] - counts[0], counts[2] - counts[1]];
@@ -182,6 +191,31 @@ fn boot() -> u64 {
         .take_while(|address| (entry..end).contains(address))
         .count();
     (start + inside) as u64
+}
+
+/// Ring-0 instructions of the stub between two symbols: most often so many when `image` runs.
+fn stub(image: &str, [first, behind]: [&str; 2]) -> u64 {
+    let (start, _) = symbol_range(first);
+    let (end, _) = symbol_range(behind);
+    let (outcome, addresses) = perf::trace(&Machine::new(image));
+    outcome.expect_status(0);
+    let mut lengths = std::collections::BTreeMap::new();
+    for (position, _) in addresses
+        .iter()
+        .enumerate()
+        .filter(|(_, address)| **address == start)
+    {
+        let inside = addresses[position..]
+            .iter()
+            .enumerate()
+            .take_while(|(number, address)| {
+                (start..end).contains(*address) && (*number == 0 || **address != start)
+            })
+            .count();
+        *lengths.entry(inside as u64).or_insert(0) += 1;
+    }
+    let most = lengths.into_iter().max_by_key(|(_, times)| *times);
+    most.expect("the stub was entered").0
 }
 
 /// Addresses of a function of the kernel and of the one behind it, as `nm` lists them.

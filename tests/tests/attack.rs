@@ -100,6 +100,9 @@ attacks! {
     foreign_function "foreign-function" Verdict::Refused;
     foreign_ports "foreign-ports" Verdict::Refused;
     foreign_queue "foreign-queue" Verdict::Refused;
+    foreign_slices "foreign-slices" Verdict::Refused;
+    late_slice "late-slice" Verdict::Refused;
+    yield_nobody "yield-nobody" Verdict::Refused;
     forge_capability "forge-capability" Verdict::Refused;
     forged_predicates "forged-predicates" Verdict::Refused;
     free_mapped "free-mapped" Verdict::Refused;

@@ -143,6 +143,10 @@ pub struct EnvironmentRecord {
     pub capabilities_quota: u32,
     /// Most DMA mappings.
     pub dma_mappings_quota: u32,
+    /// Most slots of the slice vector.
+    pub slices_quota: u32,
+    /// Zero.
+    pub reserved: u32,
     /// How many of `functions` are there.
     pub function_count: u32,
     /// Ports that it may use.
@@ -153,4 +157,4 @@ pub struct EnvironmentRecord {
     pub functions: [u32; ENVIRONMENT_FUNCTIONS_MAX],
 }
 
-const _: () = assert!(size_of::<EnvironmentRecord>() == 456);
+const _: () = assert!(size_of::<EnvironmentRecord>() == 464);

@@ -67,6 +67,12 @@ abi_enum! {
         TransferAsynchronous = CALL_BASE + 25 => "transfer_asynchronous",
         /// `(entry, stack)`: where upcalls go that tell events while the caller runs.
         EventUpcallSet = CALL_BASE + 26 => "event_upcall_set",
+        /// `(vCPU, position or ANY_POSITION, count)` -> capability: slots of the vector of time slices of the caller's vCPU.
+        SliceAllocate = CALL_BASE + 27 => "slice_allocate",
+        /// `(capability)`: slots that were given to the caller run it from now on.
+        SliceBind = CALL_BASE + 28 => "slice_bind",
+        /// `(end, begin, stack)`: where slice upcalls go; 0: the caller wants none.
+        SliceUpcallSet = CALL_BASE + 29 => "slice_upcall_set",
     }
 }
 

@@ -99,6 +99,10 @@ pub struct EnvironmentEntry {
     pub accepts: u32,
     /// Frames of those that it started with; they are never taken by force.
     pub frames_guaranteed: u32,
+    /// Most slots of the slice vector of its vCPU.
+    pub slices_quota: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Kernel entries by call, in the order of [`crate::Call::ALL`]. `null` is not counted: its path is the bare gate.
     pub calls: [u64; CALL_COUNT],
     /// Device interrupts taken for it.
@@ -116,7 +120,7 @@ pub struct EnvironmentEntry {
 }
 
 const _: () =
-    assert!(size_of::<EnvironmentEntry>() == 128 + 8 * CALL_COUNT + 40 + 4 * KIND_NUMBERS);
+    assert!(size_of::<EnvironmentEntry>() == 136 + 8 * CALL_COUNT + 40 + 4 * KIND_NUMBERS);
 
 /// Most capabilities that an environment starts with.
 pub const INITIAL_CAPABILITIES_MAX: usize = 64;

@@ -8,6 +8,9 @@ use crate::environment::EnvironmentId;
 /// Slots in the vector of a vCPU.
 pub const SLICES: usize = 64;
 
+/// `slice_allocate` asks for slots at no particular position.
+pub const ANY_POSITION: u64 = u64::MAX;
+
 /// A slot of the exported slice table, which holds the vectors of all vCPUs: that of vCPU v starts at entry `v * SLICES`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(C)]

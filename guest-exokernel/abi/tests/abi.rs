@@ -126,7 +126,7 @@ fn describe() -> String {
         port::{CONSOLE_PORT, ERROR_PORT, EXIT_PORT, CONTROL_PORT, PORTS_END},
         pvh::{START_MAGIC, NOTE_PHYS32_ENTRY, MEMORY_RAM},
         term::{PREDICATE_TERMS_MAX, FILTER_TERMS_MAX, FILTER_REACH, END_OF_PRODUCT},
-        slice::{SLICES},
+        slice::{SLICES, ANY_POSITION},
         revocation::{REPOSSESSIONS, REVOCATION_LOG},
         upcall::{UPCALL_ENTRY_STRIDE, VECTOR_SYSCALL},
         version::{NOTE_TYPE_ABI_VERSION},
@@ -148,7 +148,7 @@ fn describe() -> String {
         Segment { address, first_page, pages, rights, reserved },
         EnvironmentRecord {
             name, entry, segments, first_page, pages, grant_blocks, vcpu, arguments, argument_count, frames_quota,
-            tables_quota, capabilities_quota, dma_mappings_quota, function_count, ports, extents, functions,
+            tables_quota, capabilities_quota, dma_mappings_quota, slices_quota, reserved, function_count, ports, extents, functions,
         },
         CapabilityEntry {
             first, count, generation, next, holder, kind, rights, previous, resource, parent, first_child, next_sibling,
@@ -158,7 +158,7 @@ fn describe() -> String {
         EnvironmentEntry {
             name, state, abort_reason, exit_status, abort_vector, abort_error_code, abort_instruction, abort_address,
             vcpu, frames, frames_quota, tables, tables_quota, capabilities, capabilities_quota, dma_mappings,
-            dma_mappings_quota, first_capability, accepts, frames_guaranteed, calls, interrupts,
+            dma_mappings_quota, first_capability, accepts, frames_guaranteed, slices_quota, reserved, calls, interrupts,
             ticks, turns, forced_switches, penalties, held,
         },
         EnvironmentPage {

@@ -81,6 +81,7 @@ pub fn release(
         Some(Kind::Function | Kind::Queue | Kind::Extent) => {
             bindings::unbind(kernel, capability, entry);
         }
+        Some(Kind::Slice) => slices::release(kernel, capability, entry),
         // Where the domain is gone with its last function, its mappings are gone too.
         Some(Kind::Dma) => {
             if let Some(iommu) = &mut kernel.iommu {

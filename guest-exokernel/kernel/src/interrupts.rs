@@ -4,6 +4,7 @@ use exo_abi::control::CONTROL_VECTOR;
 
 use crate::hw::assembly::USER_FLAGS;
 use crate::hw::environment_pages::EnvironmentPages;
+use crate::hw::switch::Progress;
 use crate::hw::vcpu::{
     DEVICE_VECTORS, FIRST_DEVICE_VECTOR, InterruptFrame, OWN_VECTORS, TIMER_VECTOR, WAKE_VECTOR,
 };
@@ -43,10 +44,12 @@ fn raise_event(kernel: &mut Kernel, index: usize, vector: usize) {
         return;
     };
     let pages = environment.context.pages;
+    // Between the two halves of a forced switch it runs nothing of its own.
+    let is_itself = environment.context.progress == Progress::None;
     pages.raise_event(route.event);
     kernel.ledger.count_interrupt(route.environment);
     predicates::notice(kernel, index, route.environment);
-    if kernel.ledger.running(index) == route.environment {
+    if is_itself && kernel.ledger.running(index) == route.environment {
         tell(pages, &InterruptFrame::of(index));
     }
 }

@@ -73,7 +73,8 @@ fn begin_turn(kernel: &mut Kernel, index: usize) -> Option<(Context, u64)> {
         }
         Some(donated)
     };
-    let context = next.and_then(|id| load_context(kernel, id));
+    let begins = donated == EnvironmentId::NOBODY;
+    let context = next.and_then(|id| load_context(kernel, id, begins));
     if let Some(context) = &context {
         switch::prepare(index, context);
     }
@@ -83,7 +84,7 @@ fn begin_turn(kernel: &mut Kernel, index: usize) -> Option<(Context, u64)> {
     let id = next.unwrap_or(EnvironmentId::NOBODY);
     kernel.ledger.set_running(index, id);
     kernel.ledger.count_turn(id);
-    if donated == EnvironmentId::NOBODY {
+    if begins {
         begin_slice(kernel, index, now);
     }
     timer::arm(kernel, index);
@@ -108,12 +109,13 @@ fn charge(kernel: &mut Kernel, index: usize, slot: usize, now: u64) {
 }
 
 /// How an environment is run. What a forced switch has saved is loaded in two steps where ring 0 does not reach all of it.
-fn load_context(kernel: &mut Kernel, id: EnvironmentId) -> Option<Context> {
+fn load_context(kernel: &mut Kernel, id: EnvironmentId, begins: bool) -> Option<Context> {
     let in_two_steps = interface_page::vector_code(kernel.features).is_some();
     let context = &mut kernel.environment(id).ok()?.context;
     if context.progress == Progress::Saved && in_two_steps {
         context.progress = Progress::Loading;
     }
+    context.begins = begins;
     let loaded = *context;
     if context.progress == Progress::Saved {
         context.progress = Progress::None;

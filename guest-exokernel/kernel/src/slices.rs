@@ -5,8 +5,10 @@
 //!
 //! Whoever runs is in no queue. An environment that owns slots never is, and its slots stay ready while it runs.
 
-use exo_abi::EnvironmentId;
+use exo_abi::capability::CapabilityEntry;
+use exo_abi::environment::State;
 use exo_abi::slice::SLICES;
+use exo_abi::{Capability, EnvironmentId, Error};
 
 use crate::kernel::Kernel;
 use crate::transfer;
@@ -143,5 +145,104 @@ fn advance(kernel: &mut Kernel, index: usize) -> Option<EnvironmentId> {
             // It gets its turns again with the reply.
             None => stop(kernel, index, owner),
         }
+    }
+}
+
+/// Makes `count` slots of vCPU `index` from `first` on those of `owner`, which runs there, or nobody's. Cost: linear in count.
+pub fn assign(kernel: &mut Kernel, index: usize, first: u64, count: u64, owner: EnvironmentId) {
+    for slot in (first..first + count).map(|slot| slot as usize) {
+        let before = kernel.ledger.slice_owner(index, slot);
+        if before != owner {
+            leave(kernel, index, before, slot);
+            kernel.ledger.set_slice_owner(index, slot, owner);
+            join(kernel, index, owner, slot);
+        }
+    }
+}
+
+/// Whether an environment may have slots beside those that run it: what it alone could take of others is in the manifest.
+pub fn check_quota(
+    kernel: &mut Kernel,
+    id: EnvironmentId,
+    first: u64,
+    count: u64,
+) -> Result<(), Error> {
+    let quota = kernel.ledger.environment(id)?.slices_quota;
+    let more = (u64::MAX >> (SLICES as u64 - count)) << first;
+    let slots = kernel.environment(id)?.slots | more;
+    if slots.count_ones() > quota {
+        return Err(Error::Quota);
+    }
+    Ok(())
+}
+
+/// Gives back the slots that the holder of a capability has bound by it.
+pub fn release(kernel: &mut Kernel, capability: Capability, entry: &CapabilityEntry) {
+    if entry.bound == 0 {
+        return;
+    }
+    let heir = kernel.ledger.heir_of_slices(capability);
+    let index = entry.resource as usize;
+    for slot in entry.first..entry.first + entry.count {
+        if kernel.ledger.slice_owner(index, slot as usize) == entry.holder {
+            assign(kernel, index, slot, 1, heir);
+        }
+    }
+}
+
+/// `count` free slots in a row on vCPU `index`: the first.
+pub fn find_free(kernel: &Kernel, index: usize, count: u64) -> Result<u64, Error> {
+    let is_free =
+        |slot: u64| kernel.ledger.slice_owner(index, slot as usize) == EnvironmentId::NOBODY;
+    let mut free = 0;
+    for slot in 0..SLICES as u64 {
+        free = if is_free(slot) { free + 1 } else { 0 };
+        if free == count {
+            return Ok(slot + 1 - count);
+        }
+    }
+    Err(Error::Exhausted)
+}
+
+/// Whether an environment could run on vCPU `index`, and does not.
+fn waits_for_turn(kernel: &Kernel, index: usize, id: EnvironmentId) -> bool {
+    is_runnable(kernel, id) && kernel.ledger.running(index) != id
+}
+
+fn is_runnable(kernel: &Kernel, id: EnvironmentId) -> bool {
+    let entry = kernel.ledger.environment(id);
+    entry.is_ok_and(|entry| entry.state == State::Runnable as u32)
+}
+
+/// A slot is no longer that of `id`, which goes to the queue with its last.
+fn leave(kernel: &mut Kernel, index: usize, id: EnvironmentId, slot: usize) {
+    let bit = 1 << slot;
+    if let Some(vcpu) = kernel.vcpus.get_mut(index) {
+        vcpu.ready &= !bit;
+    }
+    let waits = waits_for_turn(kernel, index, id);
+    let Ok(environment) = kernel.environment(id) else {
+        return;
+    };
+    environment.slots &= !bit;
+    if environment.slots == 0 && waits {
+        add(kernel, index, id);
+    }
+}
+
+/// A slot is that of `id` from now on, which leaves the queue with its first.
+fn join(kernel: &mut Kernel, index: usize, id: EnvironmentId, slot: usize) {
+    let bit = 1 << slot;
+    let (runnable, waits) = (is_runnable(kernel, id), waits_for_turn(kernel, index, id));
+    let Ok(environment) = kernel.environment(id) else {
+        return;
+    };
+    let first = environment.slots == 0;
+    environment.slots |= bit;
+    if first && waits {
+        take(kernel, index, id);
+    }
+    if runnable && let Some(vcpu) = kernel.vcpus.get_mut(index) {
+        vcpu.ready |= bit;
     }
 }

@@ -16,6 +16,8 @@ pub struct Quotas {
     pub capabilities: u32,
     /// DMA mappings.
     pub dma_mappings: u32,
+    /// Most slots of the slice vector.
+    pub slices: u32,
 }
 
 /// Index in the environment table. Nobody's and the kernel's are beyond every table.
@@ -71,6 +73,7 @@ impl Ledger<'_> {
         entry.tables_quota = quotas.tables;
         entry.capabilities_quota = quotas.capabilities;
         entry.dma_mappings_quota = quotas.dma_mappings;
+        entry.slices_quota = quotas.slices;
         self.tables.summary.environments_alive =
             self.tables.summary.environments_alive.saturating_add(1);
     }

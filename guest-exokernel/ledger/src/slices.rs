@@ -1,9 +1,9 @@
 //! Slices in the ledger: whose each is, and how much time was used by whom.
 
-use exo_abi::EnvironmentId;
 use exo_abi::slice::{SLICES, SliceEntry};
+use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
-use crate::Ledger;
+use crate::{Ledger, Name};
 
 impl Ledger<'_> {
     fn slice_mut(&mut self, vcpu: usize, slot: usize) -> Option<&mut SliceEntry> {
@@ -18,6 +18,91 @@ impl Ledger<'_> {
             .and_then(|first| first.checked_add(slot));
         let entry = index.and_then(|index| self.tables.slices.get(index));
         entry.map_or(EnvironmentId::NOBODY, |entry| entry.owner)
+    }
+
+    /// Says whose a slot is from now on.
+    pub fn set_slice_owner(&mut self, vcpu: usize, slot: usize, owner: EnvironmentId) {
+        if let Some(entry) = self.slice_mut(vcpu, slot) {
+            entry.owner = owner;
+        }
+    }
+
+    /// Whether `holder` may have `count` slots of a vCPU from `first` on, none of which has an owner.
+    pub fn check_slices(
+        &self,
+        holder: EnvironmentId,
+        vcpu: u64,
+        first: u64,
+        count: u64,
+    ) -> Result<Name, Error> {
+        let last = first.checked_add(count).ok_or(Error::OutOfRange)?;
+        if last > SLICES as u64 {
+            return Err(Error::OutOfRange);
+        }
+        for slot in first..last {
+            if self.slice_owner(vcpu as usize, slot as usize) != EnvironmentId::NOBODY {
+                return Err(Error::Taken);
+            }
+        }
+        self.check_capability_quota(holder)?;
+        Ok(Name {
+            kind: Kind::Slice,
+            resource: vcpu as u32,
+            first,
+            count,
+        })
+    }
+
+    /// Records a capability of slots, bound. The owner of each is to be set.
+    pub fn commit_slices(&mut self, holder: EnvironmentId, name: Name) -> Capability {
+        let capability = self.add_capability(holder, name, Rights::CAPABILITY);
+        self.commit_bind_slices(capability);
+        capability
+    }
+
+    /// Whether `holder` may bind slots: which. They are of its own vCPU, and not bound by this capability.
+    pub fn check_bind_slices(
+        &self,
+        holder: EnvironmentId,
+        capability: Capability,
+    ) -> Result<Name, Error> {
+        let entry = self.capability(holder, capability)?;
+        if entry.kind != Kind::Slice as u8 {
+            return Err(Error::WrongKind);
+        }
+        if !Rights(u32::from(entry.rights)).contains(Rights::READ) {
+            return Err(Error::NotPermitted);
+        }
+        if entry.resource != self.environment(holder)?.vcpu {
+            return Err(Error::BadArgument);
+        }
+        if entry.bound != 0 {
+            return Err(Error::BadState);
+        }
+        Ok(Name {
+            kind: Kind::Slice,
+            resource: entry.resource,
+            first: entry.first,
+            count: entry.count,
+        })
+    }
+
+    /// Records the binding. The owner of each slot is to be set.
+    pub fn commit_bind_slices(&mut self, capability: Capability) {
+        if let Some(entry) = self.slot_mut(capability.slot()) {
+            entry.bound = 1;
+        }
+    }
+
+    /// Who gets the slots of a capability when it ends: the holder of the one from which it was derived, if that runs on this vCPU.
+    pub fn heir_of_slices(&self, capability: Capability) -> EnvironmentId {
+        let parent = self
+            .parent(capability)
+            .and_then(|parent| self.entry(parent));
+        match parent {
+            Some(parent) if parent.bound != 0 && self.is_alive(parent.holder) => parent.holder,
+            _ => EnvironmentId::NOBODY,
+        }
     }
 
     /// Counts time that an environment used in a slot.

@@ -10,6 +10,7 @@ pub mod gifts;
 pub mod raw_disk;
 pub mod raw_queue;
 pub mod revocation;
+pub mod scheduling;
 pub mod service;
 pub mod shared_word;
 pub mod sharing;

@@ -12,14 +12,14 @@ use crate::fault::catch_fault;
 use crate::processor::MXCSR_DEFAULT;
 
 /// `rdfsbase` and its like work.
-const BASES: u64 = 1;
+pub(crate) const BASES: u64 = 1;
 /// AVX2 registers can be used.
-const AVX: u64 = 2;
+pub(crate) const AVX: u64 = 2;
 /// AVX-512 registers can be used.
-const AVX512: u64 = 4;
+pub(crate) const AVX512: u64 = 4;
 
 /// What this CPU lets ring 3 use, found by trying: CPUID need not be true.
-fn extensions() -> u64 {
+pub(crate) fn extensions() -> u64 {
     // SAFETY: reads a base; where it faults, `catch_fault` takes over.
     let bases = catch_fault(|| unsafe { asm!("rdfsbase {}", out(reg) _) });
     // SAFETY: clears a register that is declared; as above.

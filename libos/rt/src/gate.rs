@@ -342,3 +342,18 @@ pub fn capability_revoke(capability: Capability) -> Result<(), Error> {
     while call(Call::CapabilityRevoke, [capability.0, 0, 0, 0])? != 0 {}
     Ok(())
 }
+
+/// [`Call::SliceAllocate`]: `count` slots of a vCPU from `position` on, or [`exo_abi::slice::ANY_POSITION`].
+pub fn slice_allocate(vcpu: u32, position: u64, count: u64) -> Result<Capability, Error> {
+    call(Call::SliceAllocate, [u64::from(vcpu), position, count, 0]).map(Capability)
+}
+
+/// [`Call::SliceBind`].
+pub fn slice_bind(capability: Capability) -> Result<(), Error> {
+    call(Call::SliceBind, [capability.0, 0, 0, 0]).map(drop)
+}
+
+/// [`Call::SliceUpcallSet`]: entries at the end and at the beginning of a slice, or 0, and the stack of both.
+pub fn slice_upcall_set(end: u64, begin: u64, stack: u64) -> Result<(), Error> {
+    call(Call::SliceUpcallSet, [end, begin, stack, 0]).map(drop)
+}

@@ -26,7 +26,7 @@ impl Default for Heap {
 }
 
 fn take_grant() -> FreeList {
-    let start = window::upcall_stack_top();
+    let start = window::slice_stack_top();
     let size = window::grant_end().saturating_sub(start) as usize;
     let mut list = FreeList::empty();
     // SAFETY: 1. the frame window shows the grant, writable, for good; 2. above the stacks nothing else uses it; 3. only

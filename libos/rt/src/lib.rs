@@ -30,6 +30,7 @@ pub mod registers;
 pub mod revocation;
 pub mod segments;
 mod shared;
+pub mod slices;
 pub mod snapshot;
 pub mod start;
 pub mod strange_access;

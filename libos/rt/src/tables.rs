@@ -11,6 +11,7 @@ use exo_abi::frame::{BlockEntry, BlockState, FrameEntry};
 use exo_abi::function::FunctionEntry;
 use exo_abi::interface_page::{Gate, InterfacePage};
 use exo_abi::layout::Summary;
+use exo_abi::slice::SliceEntry;
 
 use crate::shared::{INTERFACE, table_entry};
 
@@ -44,6 +45,9 @@ table!(/// A frame of a split block; of other blocks, nothing stands here.
     frame, frame_count, FrameEntry, frame_table, frames);
 table!(/// A capability slot.
     capability_at, capability_slots, CapabilityEntry, capabilities, capability_count);
+
+table!(/// A slot of the slice vectors: that of vCPU v, slot s, is `v * SLICES + s`.
+    slice, slice_count, SliceEntry, slices, slice_count);
 
 /// A capability slot.
 pub fn capability(slot: u32) -> Option<CapabilityEntry> {

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | bottom | [`STACK_SIZE`] | stack; a program that overruns it leaves its own memory downwards |
 //! | next | [`UPCALL_STACK_SIZE`] | stack of upcalls |
+//! | next | [`SLICE_STACK_SIZE`] | stack of slice upcalls |
 //! | rest | | heap, from which DMA memory comes too |
 
 use exo_abi::address::{FRAME_WINDOW, FRAME_WINDOW_SIZE, PAGE_SHIFT, PAGE_SIZE};
@@ -14,6 +15,9 @@ use crate::environment;
 pub const STACK_SIZE: u64 = 64 << 10;
 /// Bytes of stack for upcalls.
 pub const UPCALL_STACK_SIZE: u64 = 32 << 10;
+
+/// Bytes of stack for slice upcalls, which save all registers there.
+pub const SLICE_STACK_SIZE: u64 = 16 << 10;
 
 /// Address of the first byte of the memory grant.
 pub fn grant_start() -> u64 {
@@ -33,6 +37,11 @@ pub fn upcall_stack_top() -> u64 {
 /// Top of the stack of event upcalls: the lower half of that of exceptions, which nest only in programs that mean it.
 pub fn event_stack_top() -> u64 {
     grant_start() + STACK_SIZE + UPCALL_STACK_SIZE / 2
+}
+
+/// Top of the stack of slice upcalls.
+pub fn slice_stack_top() -> u64 {
+    upcall_stack_top() + SLICE_STACK_SIZE
 }
 
 /// Where frame `number` is mapped, if this environment owns it.

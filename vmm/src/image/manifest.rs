@@ -117,6 +117,9 @@ pub const CAPABILITIES: u32 = 32;
 /// DMA mappings of an environment, where the manifest does not say.
 pub const DMA_MAPPINGS: u32 = 16;
 
+/// Slots of the slice vector that an environment may take, where the manifest does not say.
+pub const SLICE_SLOTS: u32 = 0;
+
 /// Limits of an environment. What is absent gets a value that suits most programs.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,6 +136,9 @@ pub struct Quota {
     /// Most DMA mappings; by default [`DMA_MAPPINGS`].
     #[serde(default)]
     pub dma_mappings: Option<u32>,
+    /// Most slots of the slice vector of its vCPU; by default [`SLICE_SLOTS`]. Who has all of them is the vCPU's scheduler.
+    #[serde(default)]
+    pub slices: Option<u32>,
 }
 
 fn one() -> u32 {

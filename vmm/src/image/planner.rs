@@ -20,7 +20,8 @@ use super::attachment::Attachment;
 use super::bundle::{Bundle, Piece, Source};
 use super::executable::Executable;
 use super::manifest::{
-    CAPABILITIES, DMA_MAPPINGS, Environment, Manifest, SPARE_FRAMES, TABLES, check_arguments,
+    CAPABILITIES, DMA_MAPPINGS, Environment, Manifest, SLICE_SLOTS, SPARE_FRAMES, TABLES,
+    check_arguments,
 };
 use super::slice::SliceLength;
 use crate::error::Error;
@@ -133,6 +134,8 @@ impl<'a> Planner<'a> {
             tables_quota: environment.quota.tables.unwrap_or(TABLES),
             capabilities_quota: environment.quota.capabilities.unwrap_or(CAPABILITIES),
             dma_mappings_quota: environment.quota.dma_mappings.unwrap_or(DMA_MAPPINGS),
+            slices_quota: environment.quota.slices.unwrap_or(SLICE_SLOTS),
+            reserved: 0,
             function_count: 0,
             ports: [PortRange::default(); ENVIRONMENT_PORTS_MAX],
             extents: [ExtentGrant::default(); ENVIRONMENT_EXTENTS_MAX],

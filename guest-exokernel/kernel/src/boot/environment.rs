@@ -38,6 +38,7 @@ pub fn claim_image(kernel: &mut Kernel, bundle: &Bundle, number: u64) {
         tables: record.tables_quota,
         capabilities: record.capabilities_quota,
         dma_mappings: record.dma_mappings_quota,
+        slices: record.slices_quota,
     };
     kernel
         .ledger
@@ -162,6 +163,7 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
             root: space.root(),
             ports,
             progress: switch::Progress::None,
+            begins: false,
         };
     }
     slices::add(kernel, record.vcpu as usize, id);

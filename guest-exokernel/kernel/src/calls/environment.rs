@@ -55,7 +55,10 @@ pub fn vectors_moved(kernel: &mut Kernel, index: usize, caller: EnvironmentId) -
             let context = *context;
             context.pages.load_gate_frame();
             switch::load_segments(&context);
-            scheduler::begin_slice(kernel, index, registers::time_stamp());
+            // Loading took its time, which is not to be that of a new slice.
+            if context.begins {
+                scheduler::begin_slice(kernel, index, registers::time_stamp());
+            }
             timer::arm(kernel, index);
             Outcome::Restore(context)
         }

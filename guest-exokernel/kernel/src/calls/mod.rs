@@ -7,6 +7,7 @@ mod device;
 mod environment;
 mod frame;
 mod page;
+mod slice;
 
 use exo_abi::call::CALL_BASE;
 use exo_abi::error::DONE;
@@ -124,6 +125,9 @@ fn dispatch(
             capability::capability_revoke(kernel, caller, Capability(a)).into()
         }
         Call::EventUpcallSet => environment::event_upcall_set(kernel, caller, a, b).into(),
+        Call::SliceAllocate => slice::slice_allocate(kernel, index, caller, a, b, c).into(),
+        Call::SliceBind => slice::slice_bind(kernel, index, caller, Capability(a)).into(),
+        Call::SliceUpcallSet => slice::slice_upcall_set(kernel, caller, a, b, c).into(),
         Call::ExtentBind => {
             device::extent_bind(kernel, caller, Capability(a), Capability(b)).into()
         }

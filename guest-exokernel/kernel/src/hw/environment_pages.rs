@@ -106,7 +106,6 @@ impl EnvironmentPages {
 
     /// Sets where slice upcalls go, and how many ticks the libOS has at the end. Entries are 0 for none, else they and the stack are
     /// canonical.
-    #[allow(dead_code)] // comes with slice upcalls
     pub fn set_slice_upcalls(self, end: u64, begin: u64, stack: u64, grace: u64) {
         self.set(offset_of!(EnvironmentPage, slice_end_entry), end);
         self.set(offset_of!(EnvironmentPage, slice_begin_entry), begin);
@@ -115,6 +114,18 @@ impl EnvironmentPages {
             offset_of!(EnvironmentPage, slice_grace),
             if end == 0 { 0 } else { grace },
         );
+    }
+
+    /// Where the libOS wants to go on at the beginning of a slice, entry and stack, if it can be told: this takes its credit. It finds
+    /// where it would have gone on in the slice frame.
+    pub fn begin_slice(self) -> Option<(u64, u64)> {
+        let entry = self.get(offset_of!(EnvironmentPage, slice_begin_entry));
+        if entry == 0 || !self.take_slice_credit() {
+            return None;
+        }
+        let frame = SLICE_STACK_TOP as usize - GATE_FRAME as usize;
+        self.copy(FRAME, frame, 5);
+        Some((entry, self.get(offset_of!(EnvironmentPage, slice_stack))))
     }
 
     /// Whether the libOS wants to be told when its slice ends.

@@ -44,6 +44,8 @@ pub struct Context {
     pub ports: PortSet,
     /// What a forced switch has saved.
     pub progress: Progress,
+    /// Whether a slice begins, and not what another has left of one.
+    pub begins: bool,
 }
 
 impl Context {
@@ -53,6 +55,7 @@ impl Context {
         root: 0,
         ports: PortSet::EMPTY,
         progress: Progress::None,
+        begins: false,
     };
 }
 
@@ -77,7 +80,11 @@ pub fn prepare(index: usize, context: &Context) {
 /// Runs the environment that was prepared, with every register but `rip` and `rsp` clear, and the status of its call in `rax`. Where ring 3
 /// must clear vector registers itself, it starts with the code of the interface page that does; `rcx` then tells where it goes on.
 pub fn resume(index: usize, context: &Context, features: u64) -> ! {
-    let (goes_on, stack) = context.pages.resume_point();
+    let begin = match context.progress {
+        Progress::None if context.begins => context.pages.begin_slice(),
+        _ => None,
+    };
+    let (goes_on, stack) = begin.unwrap_or_else(|| context.pages.resume_point());
     let status = context.pages.take_resume_status();
     let (instruction, rcx) = match (interface_page::vector_code(features), context.progress) {
         (_, Progress::Saved) => resume_forced(context),

@@ -39,6 +39,7 @@ pub const QUOTAS: Quotas = Quotas {
     tables: 4,
     capabilities: 9,
     dma_mappings: 4,
+    slices: 8,
 };
 
 /// All exported tables at one moment.
@@ -87,6 +88,8 @@ fn absent() -> EnvironmentEntry {
         first_capability: 0,
         accepts: 0,
         frames_guaranteed: 0,
+        slices_quota: 0,
+        reserved: 0,
         calls: [0; exo_abi::call::CALL_COUNT],
         interrupts: 0,
         ticks: 0,

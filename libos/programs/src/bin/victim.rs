@@ -21,7 +21,7 @@ exo_rt::program!(main);
 const HEAP_REST: u64 = 64 << 10;
 
 fn main() -> Result<(), String> {
-    let size = window::grant_end() - window::upcall_stack_top() - HEAP_REST;
+    let size = window::grant_end() - window::slice_stack_top() - HEAP_REST;
     let memory = DmaMemory::allocate_private(size).map_err(|error| error.to_string())?;
     for offset in (0..memory.len()).step_by(8) {
         memory.write_u64(offset, pattern(memory.physical(offset)));
