@@ -6,12 +6,14 @@
 
 use exo_abi::address::{DEVICE_HOLE, DEVICE_HOLE_END};
 use exo_abi::bundle::{BundleHeader, EnvironmentRecord};
+use exo_abi::capability::CapabilityEntry;
 use exo_abi::control::ControlBlock;
 use exo_abi::environment::{CallPage, EnvironmentEntry};
 use exo_abi::function::{FunctionEntry, FunctionRecord};
 use exo_abi::layout::Summary;
 use exo_abi::pvh::{MemoryEntry, ModuleEntry, StartInfo};
 use exo_abi::revocation::RevocationEntry;
+use exo_abi::slice::SliceEntry;
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::VmFd;
 use vm_memory::{ByteValued, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
@@ -39,6 +41,7 @@ macro_rules! plain {
 
 plain!(
     BundleHeader,
+    CapabilityEntry,
     CallPage,
     ControlBlock,
     EnvironmentEntry,
@@ -48,6 +51,7 @@ plain!(
     MemoryEntry,
     ModuleEntry,
     RevocationEntry,
+    SliceEntry,
     StartInfo,
     Summary,
 );

@@ -2,6 +2,7 @@
 //!
 //! The tables are read from guest memory by the VMM's process: looking costs the guest no exit and no instruction.
 
+pub mod bindings;
 pub mod client;
 pub mod folder;
 pub mod protocol;

@@ -14,6 +14,8 @@ use crate::machine::environments::{self, Environment};
 
 use crate::memory::{GuestMemory, Plain};
 
+use super::bindings::{self, BindingState, SliceState};
+
 /// How often the tables are read again when the kernel has changed them meanwhile.
 const ATTEMPTS: usize = 64;
 
@@ -51,6 +53,10 @@ pub struct Snapshot {
     pub environments: Vec<EnvironmentState>,
     /// The IOMMU, then the functions in the order of the manifest.
     pub functions: Vec<FunctionState>,
+    /// The slots of each vCPU by owner.
+    pub slices: Vec<SliceState>,
+    /// Queues and disk extents.
+    pub bindings: Vec<BindingState>,
     /// The revocation log.
     pub revocations: Vec<RevocationState>,
 }
@@ -116,6 +122,12 @@ pub struct EnvironmentState {
     pub interrupts: u64,
     /// Exits to the VMM while it ran.
     pub vm_exits: u64,
+    /// Ticks of the time stamp counter for which it has run, up to the last switch.
+    pub ticks: u64,
+    /// Turns that the kernel ended by a forced switch.
+    pub forced_switches: u64,
+    /// Slices that it ended too late.
+    pub penalties: u64,
     /// Frames that it owns.
     pub frames: u32,
     /// Most frames.
@@ -168,6 +180,8 @@ pub(super) struct Tables {
     pub environments: Vec<Environment>,
     pub owners: Vec<Option<usize>>,
     pub revocations: Vec<RevocationEntry>,
+    pub slices: Vec<SliceState>,
+    pub bindings: Vec<BindingState>,
 }
 
 impl EnvironmentState {
@@ -185,6 +199,9 @@ impl EnvironmentState {
             upcalls: environment.upcalls().into(),
             interrupts: entry.interrupts,
             vm_exits,
+            ticks: entry.ticks,
+            forced_switches: entry.forced_switches,
+            penalties: entry.penalties,
             frames: entry.frames,
             frames_quota: entry.frames_quota,
             frames_guaranteed: entry.frames_guaranteed,
@@ -260,9 +277,12 @@ impl Tables {
         let Plain(summary) = memory
             .read_obj(GuestAddress(layout.exported))
             .unwrap_or_default();
+        let environments = environments::read(memory, layout);
         Self {
             summary,
-            environments: environments::read(memory, layout),
+            slices: bindings::slices(memory, layout),
+            bindings: bindings::bindings(memory, layout, &environments),
+            environments,
             owners: environments::function_owners(memory, layout),
             revocations: read_log(memory, layout),
         }

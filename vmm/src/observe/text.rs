@@ -85,6 +85,14 @@ pub fn sections(snapshot: &Snapshot, before: Option<&Snapshot>) -> Vec<Section> 
             rows: functions(snapshot),
         },
         Section {
+            title: "slices",
+            rows: slices(snapshot),
+        },
+        Section {
+            title: "queues and extents",
+            rows: bindings(snapshot),
+        },
+        Section {
             title: "revocations",
             rows: revocations(snapshot),
         },
@@ -157,6 +165,7 @@ fn environments(snapshot: &Snapshot, before: Option<&Snapshot>) -> Vec<Vec<Strin
         "ENVIRONMENT",
         "STATE",
         "VCPU",
+        "TIME",
         calls,
         "UPCALLS",
         "INTERRUPTS",
@@ -184,6 +193,7 @@ fn environments(snapshot: &Snapshot, before: Option<&Snapshot>) -> Vec<Vec<Strin
                     one.name.clone(),
                     one.state.clone(),
                     one.vcpu.to_string(),
+                    milliseconds(one.ticks, snapshot),
                     calls.to_string(),
                     one.upcalls.to_string(),
                     one.interrupts.to_string(),
@@ -225,6 +235,49 @@ fn functions(snapshot: &Snapshot) -> Vec<Vec<String>> {
         rows.extend(queues(snapshot, function));
     }
     rows
+}
+
+/// The slots of each vCPU by owner, with a head; nothing where nobody owns any.
+fn slices(snapshot: &Snapshot) -> Vec<Vec<String>> {
+    let mut rows = vec![words(&["VCPU", "SLOTS", "OWNER", "TIME"])];
+    if snapshot.slices.iter().any(|slices| slices.owner != 0) {
+        rows.extend(snapshot.slices.iter().map(|slices| {
+            vec![
+                slices.vcpu.to_string(),
+                slices.slots.to_string(),
+                name(snapshot, slices.owner, "-").to_owned(),
+                milliseconds(slices.ticks, snapshot),
+            ]
+        }));
+    }
+    rows
+}
+
+/// Queues and disk extents, with a head.
+fn bindings(snapshot: &Snapshot) -> Vec<Vec<String>> {
+    let mut rows = vec![words(&["KIND", "HOLDER", "OF", "FIRST", "COUNT", "BOUND"])];
+    rows.extend(snapshot.bindings.iter().map(|binding| {
+        let function = snapshot.functions.get(binding.resource as usize);
+        let of = match (binding.kind.as_str(), function) {
+            ("queue", Some(function)) => function.name.clone(),
+            (_, _) => format!("disk {}", binding.resource),
+        };
+        vec![
+            binding.kind.clone(),
+            name(snapshot, binding.holder, "-").to_owned(),
+            of,
+            binding.first.to_string(),
+            binding.count.to_string(),
+            if binding.bound { "yes" } else { "no" }.into(),
+        ]
+    }));
+    rows
+}
+
+/// Ticks of the time stamp counter as milliseconds.
+fn milliseconds(ticks: u64, snapshot: &Snapshot) -> String {
+    let time = ticks.checked_div(snapshot.machine.tsc_khz);
+    time.map_or("?".into(), |time| format!("{time} ms"))
 }
 
 /// The last events of revocation, the newest first, with a head.

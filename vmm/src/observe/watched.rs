@@ -165,6 +165,8 @@ impl Watched {
                 .zip(&tables.owners)
                 .map(|(function, owner)| FunctionState::new(function, *owner))
                 .collect(),
+            slices: tables.slices,
+            bindings: tables.bindings,
             revocations: tables
                 .revocations
                 .iter()
