@@ -19,7 +19,7 @@ abi_enum! {
         Extents = 4 => "extents",
         /// Capabilities of I/O ports.
         Ports = 5 => "ports",
-        /// vCPUs: the environment runs on one, and gives all its slices there back. It goes on in slots that nobody owns.
+        /// vCPUs: the environment runs on one, and gives all its slices back. It goes on there in slots that nobody owns.
         Vcpus = 6 => "vcpus",
     }
 }

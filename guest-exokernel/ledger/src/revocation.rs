@@ -21,7 +21,7 @@ impl Ledger<'_> {
         }
     }
 
-    /// How much `id` holds of a kind, as revocation counts it. Slices count where it runs, for vCPUs, or wherever.
+    /// How much `id` holds of a kind, as revocation counts it. For vCPUs, its slices.
     pub fn amount_held(&self, id: EnvironmentId, kind: RevocationKind) -> u32 {
         let Ok(environment) = self.environment(id) else {
             return 0;
