@@ -126,8 +126,7 @@ const _: () =
 pub const INITIAL_CAPABILITIES_MAX: usize = 64;
 /// Offset in the environment page of the top of the exception stack: the CPU pushes downwards from here.
 pub const EXCEPTION_STACK_TOP: u64 = 0xe00;
-/// Offset in the environment page of the top of the slice stack: where the CPU pushes when the timer ends a slice, and where a slice
-/// upcall finds what it interrupted.
+/// Offset in the environment page of the top of the slice stack: where the CPU pushes when the timer ends a slice.
 pub const SLICE_STACK_TOP: u64 = 0x760;
 /// General registers that a forced switch saves.
 pub const SAVED_REGISTERS: usize = 15;
@@ -168,7 +167,7 @@ pub struct EnvironmentPage {
     pub saved_bases: [u64; 2],
     /// Unused, zero.
     pub saved_reserved: [u64; 2],
-    /// Where the CPU pushes when a slice ends: RIP CS RFLAGS RSP SS are the last five words.
+    /// Where the CPU pushes when a slice ends, at any time: not for the libOS.
     pub slice_frame: [u64; SAVED_REGISTERS + 5],
     /// What `iretq` takes for the upcall at the end of a slice: entry; 0: none.
     pub slice_end_entry: u64,
@@ -186,8 +185,10 @@ pub struct EnvironmentPage {
     pub slice_begin_entry: u64,
     /// What stood where gates and exceptions push, over a forced switch that itself goes through a gate.
     pub saved_gate_frame: [u64; 5],
+    /// What the last slice upcall interrupted: RIP, RFLAGS, RSP. It stays while the credit is out, whatever the timer does.
+    pub slice_upcall_frame: [u64; 3],
     /// Unused, zero.
-    pub slice_reserved: [u64; 8],
+    pub slice_reserved: [u64; 5],
     /// Where the CPU pushes exception frames; the last one starts at a place that its vector determines.
     pub exception_stack: [u64; (EXCEPTION_STACK_TOP as usize - 0x800) / 8],
     /// What `iretq` takes for an upcall: code segment.

@@ -165,7 +165,7 @@ fn describe() -> String {
             id, capability_count, grant_first, grant_frames, arguments, argument_count, capabilities, revocation, repossessions,
             reserved, saved_floating_point, saved_registers, saved_frame, saved_bases, saved_reserved, slice_frame, slice_end_entry,
             slice_code_segment, slice_flags, slice_stack, slice_stack_segment, slice_grace, slice_begin_entry, saved_gate_frame,
-            slice_reserved,
+            slice_upcall_frame, slice_reserved,
             exception_stack, upcall_code_segment, upcall_flags, upcall_stack, upcall_stack_segment, upcall_entries,
             kernel_stack, event_frame, event_entry, event_stack, tail, transfer,
         },

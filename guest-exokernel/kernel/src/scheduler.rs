@@ -173,6 +173,7 @@ fn judge_end(kernel: &mut Kernel, index: usize) -> Ending {
     } else if context.pages.wants_slice_end() && context.pages.take_slice_credit() {
         clock.set_ends(end, now + kernel.grace_ticks);
         clock.begin_grace();
+        context.pages.tell_slice_frame();
         timer::arm(kernel, index);
         return Ending::Upcall;
     }

@@ -1,4 +1,4 @@
-//! The end of a slice as an upcall: the libOS saves its own state, all of it, in ring 3, and says who runs next.
+//! The end of a slice, and its beginning, as an upcall: at the end the libOS saves its own state, all of it, in ring 3, and says who runs next.
 //!
 //! The stub saves every register on the slice stack and calls the handler, which yields. When the environment goes on it puts everything
 //! back. The credit for the next upcall is given last, on the stack of what was interrupted, below its red zone: by then nothing on the
@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use exo_abi::Error;
 use exo_abi::address::{CALL_PAGE, ENVIRONMENT_PAGE};
-use exo_abi::environment::{CallPage, EnvironmentPage, SLICE_STACK_TOP, UPCALL_CREDIT};
+use exo_abi::environment::{CallPage, EnvironmentPage, UPCALL_CREDIT};
 
 use crate::full_state::{self, AVX, AVX512, BASES};
 use crate::shared::{self, CALLS, ENVIRONMENT};
@@ -28,7 +28,11 @@ static EXTENSIONS: AtomicU64 = AtomicU64::new(0);
 pub fn install(handler: Handler) -> Result<(), Error> {
     HANDLER.store(handler as usize, Ordering::Relaxed);
     EXTENSIONS.store(full_state::extensions(), Ordering::Relaxed);
-    crate::gate::slice_upcall_set(entry_address(), 0, window::slice_stack_top())?;
+    crate::gate::slice_upcall_set(
+        (&raw const exo_slice_end) as u64,
+        (&raw const exo_slice_begin) as u64,
+        window::slice_stack_top(),
+    )?;
     set_credit();
     Ok(())
 }
@@ -49,14 +53,18 @@ pub fn grace() -> u64 {
     ENVIRONMENT.word(offset_of!(EnvironmentPage, slice_grace))
 }
 
-/// Address of the stub.
-fn entry_address() -> u64 {
-    (&raw const exo_slice_end) as u64
+/// Slices whose beginning was told: those behind a yield or a wait of the program itself.
+pub fn beginnings() -> u64 {
+    BEGINNINGS.load(Ordering::Relaxed)
 }
 
+static BEGINNINGS: AtomicU64 = AtomicU64::new(0);
+
 unsafe extern "C" {
-    /// The stub; code, never read.
+    /// The stub at the end; code, never read.
     static exo_slice_end: u8;
+    /// The stub at the beginning.
+    static exo_slice_begin: u8;
 }
 
 /// Called on the slice stack.
@@ -71,8 +79,8 @@ extern "C" fn handle() {
     handler();
 }
 
-/// What the CPU pushed: RIP, CS, RFLAGS, RSP, SS.
-const FRAME: u64 = ENVIRONMENT_PAGE + SLICE_STACK_TOP - 40;
+/// What was interrupted: RIP, RFLAGS, RSP.
+const FRAME: u64 = ENVIRONMENT_PAGE + offset_of!(EnvironmentPage, slice_upcall_frame) as u64;
 /// Bytes below the stack pointer that code may use without moving it (System V ABI for x86-64, section 3.2.2).
 const RED_ZONE: u64 = 128;
 /// Room for x87 and SSE, the vector registers, the mask registers.
@@ -86,8 +94,8 @@ global_asm!(
     "push r8", "push r9", "push r10", "push r11", "push r12", "push r13", "push r14", "push r15",
     "movabs rax, {frame}",
     "push qword ptr [rax]",                 // RIP
-    "push qword ptr [rax + 16]",            // RFLAGS
-    "push qword ptr [rax + 24]",            // RSP
+    "push qword ptr [rax + 8]",             // RFLAGS
+    "push qword ptr [rax + 16]",            // RSP
     "mov rbp, rsp",
     "mov rbx, [rip + {extensions}]",        // kept over the calls by hand: a yield keeps no register
     "xor ecx, ecx",
@@ -169,6 +177,17 @@ global_asm!(
     "pop rax",
     "popfq",
     "ret {red_zone}",
+
+    // Entered with what a yield leaves: RIP and RSP, here in the frame, and the status in rax.
+    ".balign 16",
+    "exo_slice_begin:",
+    "movabs rcx, {frame}",
+    "mov rsp, [rcx + 16]",
+    "mov rcx, [rcx]",
+    "inc qword ptr [rip + {beginnings}]",
+    "movabs rdx, {credit}",
+    "or dword ptr [rdx], {credit_bit}",
+    "jmp rcx",
     ".popsection",
 
     // While the credit is out nobody else uses it.
@@ -178,6 +197,7 @@ global_asm!(
     ".popsection",
     frame = const FRAME,
     extensions = sym EXTENSIONS,
+    beginnings = sym BEGINNINGS,
     bases = const BASES,
     avx = const AVX,
     avx512 = const AVX512,

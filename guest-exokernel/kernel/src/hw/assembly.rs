@@ -122,6 +122,7 @@ global_asm!(
     timer_number = const vcpu::TIMER_VECTOR - vcpu::FIRST_DEVICE_VECTOR,
     slice_stack = const 4,
     slice_grace = const above_slice_stack(offset_of!(EnvironmentPage, slice_grace)),
+    slice_upcall_frame = const above_slice_stack(offset_of!(EnvironmentPage, slice_upcall_frame)),
     slice_stack_segment = const above_slice_stack(offset_of!(EnvironmentPage, slice_stack_segment)),
     kernel_stack_above_slice = const above_slice_stack(offset_of!(EnvironmentPage, kernel_stack)),
     slice_credit = const PAGE_SIZE - SLICE_STACK_TOP + offset_of!(CallPage, slice_credit) as u64,

@@ -123,9 +123,20 @@ impl EnvironmentPages {
         if entry == 0 || !self.take_slice_credit() {
             return None;
         }
-        let frame = SLICE_STACK_TOP as usize - GATE_FRAME as usize;
-        self.copy(FRAME, frame, 5);
+        self.write_slice_frame(FRAME);
         Some((entry, self.get(offset_of!(EnvironmentPage, slice_stack))))
+    }
+
+    /// Shows the libOS what the end of its slice has interrupted.
+    pub fn tell_slice_frame(self) {
+        self.write_slice_frame(SLICE_STACK_TOP as usize - GATE_FRAME as usize);
+    }
+
+    /// RIP, RFLAGS and RSP of the five words at `from`.
+    fn write_slice_frame(self, from: usize) {
+        let to = offset_of!(EnvironmentPage, slice_upcall_frame);
+        self.copy(from, to, 1);
+        self.copy(from + 16, to + 8, 2);
     }
 
     /// Whether the libOS wants to be told when its slice ends.
@@ -257,8 +268,11 @@ impl EnvironmentPages {
         // The low half is the credit word; bit 31 is cleared and the count below it raised.
         let after =
             before & !0xffff_ffff | u64::from((before as u32).wrapping_add(UPCALL_CREDIT | 1));
-        credit.store(after, Ordering::Relaxed);
-        before as u32 & UPCALL_CREDIT != 0
+        let taken = before as u32 & UPCALL_CREDIT != 0;
+        if taken {
+            credit.store(after, Ordering::Relaxed);
+        }
+        taken
     }
 
     /// Says where it goes on before it has ever entered the kernel.

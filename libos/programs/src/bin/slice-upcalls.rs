@@ -31,6 +31,19 @@ fn main() -> Result<(), String> {
             return Err(format!("round {round}: {after:x?}, not {before:x?}"));
         }
     }
+    let before = slices::beginnings();
+    let neighbour = || {
+        tables::environments()
+            .any(|(id, entry)| id != environment::id() && !tables::has_ended(&entry))
+    };
+    let mut yields = 0;
+    while neighbour() && yields < 10 {
+        wait::yield_now();
+        yields += 1;
+    }
+    if yields == 10 && slices::beginnings() == before {
+        return Err("it was told of no beginning of a slice".into());
+    }
     match (slices::upcalls_taken(), tables::own_environment().turns) {
         (0, _) => Err("it was told of no end of a slice".into()),
         (_, 0 | 1) => Err("it had one turn only".into()),

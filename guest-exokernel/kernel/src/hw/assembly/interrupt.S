@@ -56,7 +56,7 @@ ignored_interrupt:
 // The end of a slice, told to the libOS as an upcall.
 //
 // Entered from ring 3 by the timer: the CPU has pushed SS, RSP, RFLAGS, CS, RIP below S, the slice stack top in the environment page
-// of whoever runs. Leaves to ring 3: at the libOS's entry, on its slice stack, with what the CPU pushed readable below S, and the timer
+// of whoever runs. Leaves to ring 3: at the libOS's entry, on its slice stack, with what it interrupted in slice_upcall_frame, and the timer
 // armed for the moment at which it is too late to yield.
 //
 // What is no case for that (the libOS asked for no upcall, has not taken the last frame, is too late, or the slice that ended was
@@ -75,8 +75,14 @@ slice_interrupt:
     cmpl ({slice_grace} + 64)(%rsp), %eax       // before the end: a huge number; without an entry no time is given
     jae slice_interrupt_slow
     addl $0x80000001, ({slice_credit} + 64)(%rsp)
-    jnc slice_interrupt_slow
+    jnc slice_interrupt_without_credit
     movb $1, ({area_grace} - (1 << {area_shift}))(%rcx)
+    movq 24(%rsp), %rax                         // RIP, RFLAGS, RSP: the timer may push here again before they are read
+    movq %rax, ({slice_upcall_frame} + 64)(%rsp)
+    movq 40(%rsp), %rax
+    movq %rax, ({slice_upcall_frame} + 72)(%rsp)
+    movq 48(%rsp), %rax
+    movq %rax, ({slice_upcall_frame} + 80)(%rsp)
     movl ({area_grace_end} - (1 << {area_shift}))(%rcx), %eax
     movl ({area_grace_end} + 4 - (1 << {area_shift}))(%rcx), %edx
     movl ${msr_tsc_deadline}, %ecx
@@ -96,6 +102,8 @@ slice_upcall:
     pushq ({slice_stack_segment} + 40)(%rsp)
     iretq
 .globl slice_interrupt_slow
+slice_interrupt_without_credit:
+    subl $0x80000001, ({slice_credit} + 64)(%rsp) // where none was, the addition has made one
 slice_interrupt_slow:
     pushq %rbx
     pushq %rsi
