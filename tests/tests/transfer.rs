@@ -9,11 +9,15 @@ fn every_message_arrives_exactly_once_and_in_order() {
     let outcome = Machine::new("transfers").run().expect_status(0);
     // The server has counted, and compared every register of every message.
     assert!(
-        outcome.stdout().contains("transfer-server: 1100 messages"),
+        outcome.stdout().contains("transfer-server: 1200 messages"),
         "{}",
         outcome.describe()
     );
-    for (client, least) in [("with-console", 1001), ("without", 101)] {
+    for (client, least) in [
+        ("with-console", 1001),
+        ("without", 101),
+        ("with-slice", 101),
+    ] {
         outcome.expect_end(client, &End::Exited(0));
         let entries = &outcome.report().environment(client)["counters"]["kernel_entries"];
         assert!(
@@ -27,11 +31,11 @@ fn every_message_arrives_exactly_once_and_in_order() {
 #[test]
 fn forced_switches_lose_and_double_no_message() {
     require_kvm!();
-    for slice in ["100 us", "1 ms"] {
+    for slice in ["300 us", "1 ms"] {
         let machine = Machine::new("transfers").option("--slice").option(slice);
         let outcome = machine.run().expect_status(0);
         assert!(
-            outcome.stdout().contains("transfer-server: 1100 messages"),
+            outcome.stdout().contains("transfer-server: 1200 messages"),
             "{}",
             outcome.describe()
         );

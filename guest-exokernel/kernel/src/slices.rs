@@ -228,6 +228,7 @@ fn leave(kernel: &mut Kernel, index: usize, id: EnvironmentId, slot: usize) {
     if environment.slots == 0 && waits {
         add(kernel, index, id);
     }
+    transfer::update_terms(kernel, id);
 }
 
 /// A slot is that of `id` from now on, which leaves the queue with its first.
@@ -242,6 +243,7 @@ fn join(kernel: &mut Kernel, index: usize, id: EnvironmentId, slot: usize) {
     if first && waits {
         take(kernel, index, id);
     }
+    transfer::update_terms(kernel, id);
     if runnable && let Some(vcpu) = kernel.vcpus.get_mut(index) {
         vcpu.ready |= bit;
     }

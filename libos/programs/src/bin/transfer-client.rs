@@ -1,4 +1,5 @@
-//! `transfer-client SERVER COUNT`: transfers so often, and sees that each reply is that to its message.
+//! `transfer-client SERVER COUNT [slice]`: transfers so often, and sees that each reply is that to its message; with a slice of its own,
+//! in which the server runs while it is to reply.
 #![no_std]
 #![no_main]
 
@@ -9,9 +10,10 @@ use alloc::string::String;
 
 use exo_programs::entries::await_entry;
 use exo_programs::sharing::environment_named;
+use exo_rt::abi::slice::ANY_POSITION;
 use exo_rt::abi::{Capability, Error};
 use exo_rt::transfer::Message;
-use exo_rt::{environment, gate, wait};
+use exo_rt::{environment, gate, tables, wait};
 
 exo_rt::program!(main);
 
@@ -23,6 +25,11 @@ fn main() -> Result<(), String> {
     let count: u64 = count
         .parse()
         .map_err(|_| String::from("COUNT is a number"))?;
+    if arguments.next().is_some() {
+        let vcpu = tables::environment(environment::id()).map_or(0, |entry| entry.vcpu);
+        let slot = gate::slice_allocate(vcpu, ANY_POSITION, 1);
+        slot.map_err(|error| format!("a slice: {error}"))?;
+    }
     let entry = await_entry(environment_named(&server)).map_err(|error| format!("{error}"))?;
     // The last message has number 0.
     for number in (1..=count).chain([0]) {
