@@ -73,7 +73,7 @@ fn a_hundred_thousand_capabilities() {
 /// So many environments that take turns, each with a frame mapped and a capability derived while the others have theirs; and one
 /// that looks afterwards for what they left behind.
 fn crowd(guest: &Guest, environments: u64) -> Machine {
-    let mut text = "description = \"a crowd\"\nmemory = \"4 GiB\"\n".to_owned();
+    let mut text = "description = \"a crowd\"\nmemory = \"4 GiB\"\nslice = \"none\"\n".to_owned();
     for number in 0..environments {
         text += &format!(
             "[[environment]]\nname = \"{number}\"\nprogram = \"scale\"\nmemory = \"2 MiB\"\narguments = [\"crowd\", \"2\"]\n\
