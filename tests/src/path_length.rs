@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::{Machine, home, perf, process};
+use crate::crowd::crowd;
+use crate::{Guest, Machine, home, perf, process};
 
 /// A path whose length is measured.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ enum Source {
     Boot,
     /// An operation of the program `page-path`.
     Operation(&'static str),
+    /// A yield of the program `yield-many`, among [`YIELDING`] that run it.
+    Yield,
     /// A transfer of the program `transfer-path`, and the reply.
     Transfer,
     /// A stub that ends in front of another symbol, as an image takes it mostly.
@@ -43,6 +46,11 @@ const fn operation(
     }
 }
 
+/// Environments that yield to each other.
+const YIELDING: u64 = 2;
+/// Yields by which two runs differ, of each of them.
+const YIELDS: u64 = 2;
+
 /// What is measured, in the order of tables.
 pub const PATHS: &[Path] = &[
     Path {
@@ -53,11 +61,18 @@ pub const PATHS: &[Path] = &[
     },
     operation("null gate", "null", Some(8), 1),
     operation("exception upcall", "upcall", Some(10), 1),
+    operation("page-fault upcall", "page-fault", Some(16), 1),
     Path {
         name: "one-way protected control transfer",
         goal: Some(40),
         source: Source::Transfer,
         parts: 2,
+    },
+    Path {
+        name: "yield to another environment",
+        goal: Some(40),
+        source: Source::Yield,
+        parts: YIELDING * YIELDS,
     },
     Path {
         name: "slice end",
@@ -138,6 +153,16 @@ pub fn measure(path: &Path) -> Length {
                 path.name
             );
             steps[0]
+        }
+        Source::Yield => {
+            let guest = Guest::copy(&["yield-many"]);
+            let run = |yields| {
+                let machine = crowd(&guest, YIELDING, 1, "yield-many", yields);
+                let (outcome, instructions) = perf::count(&machine);
+                outcome.expect_status(0);
+                instructions
+            };
+            run(YIELDS + 10) - run(10)
         }
         Source::Transfer => {
             let counts = [1, 2, 3].map(|count| run("transfer-path", &[], count));

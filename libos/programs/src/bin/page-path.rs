@@ -36,6 +36,7 @@ type Operation = fn(u64) -> Result<(), Error>;
 const OPERATIONS: &[(&str, Operation)] = &[
     ("null", null),
     ("upcall", take_upcalls),
+    ("page-fault", take_page_faults),
     ("map1", |count| map(count, 1, 1)),
     ("map100", |count| map(count, MANY, 1)),
     ("map100-entries", |count| map(count, 1, MANY)),
@@ -84,6 +85,14 @@ fn take_upcalls(count: u64) -> Result<(), Error> {
     upcall::set_handler(skip);
     for _ in 0..count {
         probe::undefined_instruction();
+    }
+    Ok(())
+}
+
+fn take_page_faults(count: u64) -> Result<(), Error> {
+    for _ in 0..count {
+        // Nothing is mapped at zero.
+        let _ = probe::read(0);
     }
     Ok(())
 }
