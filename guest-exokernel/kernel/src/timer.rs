@@ -53,7 +53,6 @@ pub fn cancel_sleep(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
 }
 
 /// Calls [`scheduler::handle_alarm`] on vCPU `index`, which this is, at a moment; [`NEVER`] takes it back.
-#[allow(dead_code)] // comes with revocation
 pub fn set_alarm(kernel: &mut Kernel, index: usize, moment: u64) {
     if let Some(vcpu) = kernel.vcpus.get_mut(index) {
         vcpu.timer.alarm = moment.wrapping_add(1);
