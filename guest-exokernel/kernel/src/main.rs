@@ -15,6 +15,7 @@ mod calls;
 mod control_device;
 #[cfg(target_os = "none")]
 mod ending;
+mod entries;
 #[cfg(target_os = "none")]
 mod fault;
 #[cfg(target_os = "none")]

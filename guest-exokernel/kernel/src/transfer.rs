@@ -5,13 +5,13 @@
 //! bound: its next transfer by it takes the path in transfer.S, which comes here with everything that is not plain. A path must give
 //! up nothing before it has checked everything.
 
-use exo_abi::address::{LOWER_HALF_END, PROGRAM_BASE, PROGRAM_END};
 use exo_abi::call::CALL_BASE;
 use exo_abi::environment::State;
 use exo_abi::error::DONE;
 use exo_abi::{Call, Capability, EnvironmentId, Error, Kind, Rights};
 use exo_ledger::{Ledger, Name};
 
+use crate::entries::{check_instruction, check_stack};
 use crate::hw::environment_pages::EnvironmentPages;
 use crate::hw::switch::{self, Context};
 use crate::hw::transfer_notes::{Peer, Places};
@@ -35,9 +35,8 @@ pub fn accept(
     instruction: u64,
     stack: u64,
 ) -> Result<u64, Error> {
-    if !(PROGRAM_BASE..PROGRAM_END).contains(&instruction) || stack >= LOWER_HALF_END {
-        return Err(Error::BadAddress);
-    }
+    check_instruction(instruction)?;
+    check_stack(stack)?;
     let mut capability = kernel.environment(caller)?.entry;
     if capability == Capability::NONE {
         kernel.ledger.check_capability_quota(caller)?;

@@ -1,11 +1,11 @@
 //! Calls about the running of the caller: yield, wait, upcalls.
 
-use exo_abi::address::{PROGRAM_BASE, PROGRAM_END};
 use exo_abi::environment::UPCALL_SLOTS;
 use exo_abi::upcall::UPCALL_ENTRY_STRIDE;
 use exo_abi::{EnvironmentId, Error};
 
 use super::{Answer, Outcome};
+use crate::entries::{check_instruction, check_optional_instruction, check_stack};
 use crate::hw::environment_pages::EnvironmentPages;
 use crate::hw::registers;
 use crate::hw::switch::{self, Progress};
@@ -152,9 +152,9 @@ pub fn upcall_set(
     let last = entry
         .checked_add(UPCALL_ENTRY_STRIDE * (UPCALL_SLOTS as u64 - 1))
         .ok_or(Error::BadAddress)?;
-    if entry < PROGRAM_BASE || last >= PROGRAM_END || stack >= exo_abi::address::LOWER_HALF_END {
-        return Err(Error::BadAddress);
-    }
+    check_instruction(entry)?;
+    check_instruction(last)?;
+    check_stack(stack)?;
     kernel
         .environment(caller)?
         .context
@@ -170,10 +170,8 @@ pub fn event_upcall_set(
     entry: u64,
     stack: u64,
 ) -> Result<u64, Error> {
-    let inside = entry == 0 || (PROGRAM_BASE..PROGRAM_END).contains(&entry);
-    if !inside || stack >= exo_abi::address::LOWER_HALF_END {
-        return Err(Error::BadAddress);
-    }
+    check_optional_instruction(entry)?;
+    check_stack(stack)?;
     let pages = kernel.environment(caller)?.context.pages;
     pages.set_event_upcall(entry, stack);
     Ok(0)

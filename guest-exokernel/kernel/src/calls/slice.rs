@@ -1,9 +1,9 @@
 //! Calls about processor time: slots of the vector of time slices, and slice upcalls.
 
-use exo_abi::address::{LOWER_HALF_END, PROGRAM_BASE, PROGRAM_END};
 use exo_abi::slice::{ANY_POSITION, SLICES};
 use exo_abi::{Capability, EnvironmentId, Error};
 
+use crate::entries::{check_optional_instruction, check_stack};
 use crate::kernel::Kernel;
 use crate::slices;
 
@@ -49,7 +49,7 @@ pub fn slice_bind(
     Ok(0)
 }
 
-/// Sets where slice upcalls go. Checked so that the kernel's `iretq` cannot fault.
+/// Sets where slice upcalls go.
 pub fn slice_upcall_set(
     kernel: &mut Kernel,
     caller: EnvironmentId,
@@ -57,10 +57,9 @@ pub fn slice_upcall_set(
     begin: u64,
     stack: u64,
 ) -> Result<u64, Error> {
-    let is_good = |entry: u64| entry == 0 || (PROGRAM_BASE..PROGRAM_END).contains(&entry);
-    if !is_good(end) || !is_good(begin) || stack >= LOWER_HALF_END {
-        return Err(Error::BadAddress);
-    }
+    check_optional_instruction(end)?;
+    check_optional_instruction(begin)?;
+    check_stack(stack)?;
     if kernel.slice_ticks == 0 {
         return Err(Error::Unsupported);
     }

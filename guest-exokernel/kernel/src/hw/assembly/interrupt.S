@@ -53,6 +53,25 @@ neighbour_interrupt:
 ignored_interrupt:
     iretq
 
+// All registers as slice_interrupt saves them; a forced switch copies them in that order. Flags stay as they are.
+.macro RESTORE_REGISTERS
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rbp
+    popq %rdi
+    popq %rsi
+    popq %rbx
+    popq %rdx
+    popq %rcx
+    popq %rax
+.endm
+
 // The end of a slice, told to the libOS as an upcall.
 //
 // Entered from ring 3 by the timer: the CPU has pushed SS, RSP, RFLAGS, CS, RIP below S, the slice stack top in the environment page
@@ -123,21 +142,7 @@ slice_interrupt_slow:
     call {end_slice}
     movq %rbx, %rsp
     testl %eax, %eax
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rbp
-    popq %rdi
-    popq %rsi
-    popq %rbx
-    popq %rdx
-    popq %rcx
-    popq %rax
+    RESTORE_REGISTERS
     jnz slice_upcall
     iretq
 slice_interrupt_in_kernel:

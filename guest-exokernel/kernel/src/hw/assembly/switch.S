@@ -38,21 +38,7 @@ resume_environment:
 resume_saved:
     fxrstorq (%rdi)
     leaq 512(%rdi), %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rbp
-    popq %rdi
-    popq %rsi
-    popq %rbx
-    popq %rdx
-    popq %rcx
-    popq %rax
+    RESTORE_REGISTERS
     iretq
 
 // probe_gate(rdi = address of a syscall instruction of ring 3) -> 1 where syscall enters ring 0, 0 where it ends in a page fault. The
