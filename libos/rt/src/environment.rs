@@ -7,7 +7,7 @@ use core::mem::offset_of;
 
 use exo_abi::capability::CapabilityEntry;
 use exo_abi::environment::{
-    CallPage, EVENTS_MAX, EnvironmentId, EnvironmentPage, INITIAL_CAPABILITIES_MAX, UPCALL_CREDIT,
+    CallPage, EVENTS_MAX, EnvironmentId, EnvironmentPage, INITIAL_CAPABILITIES_MAX,
 };
 use exo_abi::function::FunctionEntry;
 use exo_abi::{Capability, Kind};
@@ -135,13 +135,10 @@ pub fn count_requests(requests: u64, bytes: u64) {
 
 /// Upcalls taken so far.
 pub fn upcalls_taken() -> u32 {
-    CALLS.half_word(offset_of!(CallPage, upcall_credit)) & !UPCALL_CREDIT
+    shared::upcalls_taken(offset_of!(CallPage, upcall_credit))
 }
 
 /// Lets the kernel deliver one more upcall.
 pub fn set_upcall_credit() {
-    shared::write_call_half_word(
-        offset_of!(CallPage, upcall_credit),
-        upcalls_taken() | UPCALL_CREDIT,
-    );
+    shared::give_credit(offset_of!(CallPage, upcall_credit));
 }

@@ -12,8 +12,7 @@ use exo_abi::Error;
 use exo_abi::address::{CALL_PAGE, ENVIRONMENT_PAGE};
 use exo_abi::environment::{CallPage, EnvironmentPage, UPCALL_CREDIT};
 
-use crate::shared::{self, CALLS};
-use crate::{gate, processor, window};
+use crate::{gate, processor, shared, window};
 
 /// Called for an interrupt. What it interrupts may hold the console or the heap; it must not switch, nor touch what may fault.
 pub type Handler = fn();
@@ -24,14 +23,13 @@ static HANDLER: AtomicUsize = AtomicUsize::new(0);
 pub fn install(handler: Handler) -> Result<(), Error> {
     HANDLER.store(handler as usize, Ordering::Relaxed);
     gate::event_upcall_set((&raw const exo_event) as u64, window::event_stack_top())?;
-    let taken = upcalls_taken();
-    shared::write_call_half_word(offset_of!(CallPage, event_credit), taken | UPCALL_CREDIT);
+    shared::give_credit(offset_of!(CallPage, event_credit));
     Ok(())
 }
 
 /// Event upcalls taken so far.
 pub fn upcalls_taken() -> u32 {
-    CALLS.half_word(offset_of!(CallPage, event_credit)) & !UPCALL_CREDIT
+    shared::upcalls_taken(offset_of!(CallPage, event_credit))
 }
 
 unsafe extern "C" {
@@ -51,8 +49,6 @@ extern "C" fn handle() {
 
 /// What the kernel wrote: RIP, CS, RFLAGS, RSP, SS.
 const FRAME: u64 = ENVIRONMENT_PAGE + offset_of!(EnvironmentPage, event_frame) as u64;
-/// Bytes below the stack pointer that code may use without moving it (System V ABI for x86-64, section 3.2.2).
-const RED_ZONE: u64 = 128;
 
 // Entered from the kernel: rsp = top of the event stack, credit taken, all else as interrupted.
 global_asm!(
@@ -118,7 +114,7 @@ global_asm!(
     frame = const FRAME,
     mxcsr = const processor::MXCSR_DEFAULT,
     handle = sym handle,
-    red_zone = const RED_ZONE,
+    red_zone = const processor::RED_ZONE,
     credit = const CALL_PAGE + offset_of!(CallPage, event_credit) as u64,
     credit_bit = const UPCALL_CREDIT,
 );

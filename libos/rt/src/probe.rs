@@ -11,19 +11,11 @@ use exo_abi::address::INTERFACE_PAGE;
 use exo_abi::interface_page::{Gate, InterfacePage};
 
 use crate::fault::{FaultRecord, catch_fault};
+use crate::program_memory::image;
 use crate::{tables, window};
 
-unsafe extern "C" {
-    /// First byte of the program, by the linker script.
-    static exo_program_start: u8;
-    /// First byte behind it.
-    static exo_program_end: u8;
-}
-
 pub(crate) fn refuse_own_memory(address: u64) {
-    let start = (&raw const exo_program_start) as u64;
-    let end = (&raw const exo_program_end) as u64;
-    let own_image = (start..end).contains(&address);
+    let own_image = image().contains(&address);
     let own_grant = (window::grant_start()..window::grant_end()).contains(&address);
     assert!(
         !own_image && !own_grant,

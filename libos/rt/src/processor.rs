@@ -4,6 +4,9 @@
 /// MXCSR as the System V ABI has it at program start: all SIMD exceptions masked.
 pub(crate) const MXCSR_DEFAULT: u32 = 0x1f80;
 
+/// Bytes below the stack pointer that code may use without moving it (System V ABI for x86-64, section 3.2.2).
+pub(crate) const RED_ZONE: u64 = 128;
+
 /// The time stamp counter.
 pub fn time_stamp() -> u64 {
     // SAFETY: `rdtsc` has no effect but its result; the kernel does not set CR4.TSD.

@@ -5,8 +5,21 @@
 #![allow(unsafe_code)]
 
 use core::arch::asm;
+use core::ops::Range;
 
 use crate::fault::{FaultRecord, catch_fault};
+
+unsafe extern "C" {
+    /// First byte of what is linked, by the linker script.
+    static exo_program_start: u8;
+    /// First byte behind it.
+    static exo_program_end: u8;
+}
+
+/// Where what this runtime is linked into lies itself.
+pub fn image() -> Range<u64> {
+    (&raw const exo_program_start) as u64..(&raw const exo_program_end) as u64
+}
 
 /// Copies bytes from one address of the program to another.
 pub fn copy(from: u64, to: u64, bytes: u64) -> Result<(), FaultRecord> {

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use exo_abi::address::{CALL_PAGE, ENVIRONMENT_PAGE, INTERFACE_PAGE, PAGE_SIZE};
+use exo_abi::environment::UPCALL_CREDIT;
 
 /// One of the pages that every environment has.
 pub(crate) struct SharedPage(u64);
@@ -49,6 +50,16 @@ pub(crate) fn write_call_half_word(offset: usize, value: u32) {
     let address = CALLS.address_of(offset, 4) as *mut u32;
     // SAFETY: as in `write_call_word`.
     unsafe { address.write_volatile(value) }
+}
+
+/// Gives the kernel the credit for one more upcall of a kind, whose word lies at `offset` of the call page.
+pub(crate) fn give_credit(offset: usize) {
+    write_call_half_word(offset, upcalls_taken(offset) | UPCALL_CREDIT);
+}
+
+/// Upcalls of that kind so far.
+pub(crate) fn upcalls_taken(offset: usize) -> u32 {
+    CALLS.half_word(offset) & !UPCALL_CREDIT
 }
 
 /// A copy of entry `index` of an exported table that starts at `start`.

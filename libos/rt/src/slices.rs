@@ -14,7 +14,7 @@ use exo_abi::address::{CALL_PAGE, ENVIRONMENT_PAGE};
 use exo_abi::environment::{CallPage, EnvironmentPage, UPCALL_CREDIT};
 
 use crate::full_state::{self, AVX, AVX512, BASES};
-use crate::shared::{self, CALLS, ENVIRONMENT};
+use crate::shared::{self, ENVIRONMENT};
 use crate::{processor, wait, window};
 
 /// Says who runs next: it yields, or, if it comes back at once, is late.
@@ -39,13 +39,12 @@ pub fn install(handler: Handler) -> Result<(), Error> {
 
 /// Lets the kernel deliver one more slice upcall.
 pub fn set_credit() {
-    let taken = CALLS.half_word(offset_of!(CallPage, slice_credit)) & !UPCALL_CREDIT;
-    shared::write_call_half_word(offset_of!(CallPage, slice_credit), taken | UPCALL_CREDIT);
+    shared::give_credit(offset_of!(CallPage, slice_credit));
 }
 
 /// Slice upcalls taken so far.
 pub fn upcalls_taken() -> u32 {
-    CALLS.half_word(offset_of!(CallPage, slice_credit)) & !UPCALL_CREDIT
+    shared::upcalls_taken(offset_of!(CallPage, slice_credit))
 }
 
 /// Ticks of the time stamp counter between the end of a slice and the moment at which it is too late; 0: no upcall is wanted.
@@ -81,8 +80,6 @@ extern "C" fn handle() {
 
 /// What was interrupted: RIP, RFLAGS, RSP.
 const FRAME: u64 = ENVIRONMENT_PAGE + offset_of!(EnvironmentPage, slice_upcall_frame) as u64;
-/// Bytes below the stack pointer that code may use without moving it (System V ABI for x86-64, section 3.2.2).
-const RED_ZONE: u64 = 128;
 /// Room for x87 and SSE, the vector registers, the mask registers.
 const STATE: u64 = 512 + 64 * 32 + 8 * 8;
 
@@ -204,7 +201,7 @@ global_asm!(
     state = const STATE,
     mxcsr = const processor::MXCSR_DEFAULT,
     handle = sym handle,
-    red_zone = const RED_ZONE,
+    red_zone = const processor::RED_ZONE,
     credit = const CALL_PAGE + offset_of!(CallPage, slice_credit) as u64,
     credit_bit = const UPCALL_CREDIT,
 );

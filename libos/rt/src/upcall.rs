@@ -150,8 +150,6 @@ struct Frame {
 
 /// Where it lies.
 const FRAME: u64 = ENVIRONMENT_PAGE + EXCEPTION_STACK_TOP - size_of::<Frame>() as u64;
-/// Bytes below the stack pointer that code may use without moving it (System V ABI for x86-64, section 3.2.2).
-const RED_ZONE: u64 = 128;
 
 // Entered from the kernel at entry + 16 * vector: rsp = top of the upcall stack, credit taken, rest as interrupted.
 // Leaves by restoring everything and a jump: the red zone of what was interrupted is never written.
@@ -273,7 +271,7 @@ global_asm!(
     frame_rip = const offset_of!(Frame, rip),
     frame_rflags = const offset_of!(Frame, rflags),
     frame_rsp = const offset_of!(Frame, rsp),
-    red_zone = const RED_ZONE,
+    red_zone = const processor::RED_ZONE,
     stack_size = const UPCALL_STACK_SIZE,
     size = const size_of::<Fault>(),
     error_code_vectors = const ERROR_CODE_VECTORS,

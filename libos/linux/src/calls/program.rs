@@ -13,13 +13,11 @@ use crate::files::path::PATH_MAX;
 use crate::memory::Memory;
 use crate::process::Process;
 
-/// End of what a program may name: behind it lie the personality's own memory and the kernel's pages, the frame window apart.
-const PROGRAM_END: u64 = 0x3f00_0000_0000;
-
-/// Refuses addresses that are not the program's.
+/// Refuses addresses that are not the program's. From the personality's own image on lies what it keeps for itself, and the kernel's
+/// pages, the frame window apart.
 fn check(address: u64, bytes: u64) -> Result<()> {
     let end = address.checked_add(bytes).ok_or(Errno::EFAULT)?;
-    let own = address >= PROGRAM_BASE && end <= PROGRAM_END;
+    let own = address >= PROGRAM_BASE && end <= program_memory::image().start;
     if own || Memory::is_window(address) && Memory::is_window(end) {
         Ok(())
     } else {
