@@ -7,6 +7,7 @@ pub mod attack;
 pub mod cache;
 pub mod entries;
 pub mod gifts;
+pub mod kept_registers;
 pub mod raw_disk;
 pub mod raw_queue;
 pub mod revocation;
