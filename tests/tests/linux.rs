@@ -136,15 +136,7 @@ fn calls_of_rewritten_sites_take_no_trap() {
 fn a_null_pointer_ends_the_program_as_a_shell_reports_it() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let source = folder.path().join("null.c");
-    std::fs::write(&source, "int main(void) { return *(volatile int *)0; }")
-        .expect("it can be written");
-    let program = folder.path().join("null");
-    let done = Command::new("cc")
-        .args(["-O1", "-static", "-o"])
-        .args([&program, &source])
-        .status();
-    assert!(done.expect("cc is there").success());
+    let program = build(folder.path(), "null");
     for mode in MODES {
         let outcome = Machine::new(&program)
             .option("--mode")

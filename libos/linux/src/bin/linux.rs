@@ -5,6 +5,7 @@
 extern crate alloc;
 
 use exo_abi::Rights;
+use exo_abi::address::PAGE_SIZE;
 use exo_abi::upcall::Vector;
 use exo_linux::executable::Executable;
 use exo_linux::files::device::Device;
@@ -64,7 +65,7 @@ fn rewrite(process: &mut Process, executable: &Executable) -> exo_linux::errno::
     let lowest = executable
         .segments
         .iter()
-        .map(|segment| segment.address & !0xfff)
+        .map(|segment| segment.address / PAGE_SIZE * PAGE_SIZE)
         .min()
         .unwrap_or(0);
     let mut rewriter = Rewriter::new(&mut process.memory, bias + lowest)?;

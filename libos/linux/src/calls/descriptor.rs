@@ -4,7 +4,6 @@ use linux_raw_sys::general::{
     F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_APPEND, O_CLOEXEC,
     O_NONBLOCK, POLLIN, POLLNVAL, POLLOUT,
 };
-use linux_raw_sys::ioctl::{TCGETS, TIOCGWINSZ};
 
 use super::{Arguments, program};
 use crate::errno::{Errno, Result};
@@ -82,12 +81,9 @@ pub fn control(process: &mut Process, [number, command, argument, ..]: Arguments
 }
 
 /// The console is no terminal yet: programs then write without editing of lines.
-pub fn control_device(process: &mut Process, [number, request, ..]: Arguments) -> Result {
+pub fn control_device(process: &mut Process, [number, ..]: Arguments) -> Result {
     process.descriptors.get(number)?;
-    match request as u32 {
-        TCGETS | TIOCGWINSZ => Err(Errno::ENOTTY),
-        _ => Err(Errno::ENOTTY),
-    }
+    Err(Errno::ENOTTY)
 }
 
 /// Files in memory and devices never keep anybody waiting.

@@ -37,28 +37,6 @@ fn look_up_path(process: &Process, from: u64, path: &[u8], follow: bool) -> Resu
     process.tree.look_up(&file.above, path, follow)
 }
 
-/// The directories from the root down to a directory.
-fn chain(process: &Process, wanted: &Rc<Node>) -> Vec<Rc<Node>> {
-    fn descend(here: &Rc<Node>, wanted: &Rc<Node>, above: &mut Vec<Rc<Node>>) -> bool {
-        above.push(here.clone());
-        if Rc::ptr_eq(here, wanted) {
-            return true;
-        }
-        if let Ok(names) = here.names() {
-            for node in names.borrow().values() {
-                if node.names().is_ok() && descend(node, wanted, above) {
-                    return true;
-                }
-            }
-        }
-        above.pop();
-        false
-    }
-    let mut above = Vec::new();
-    descend(&process.tree.root, wanted, &mut above);
-    above
-}
-
 pub fn open(process: &mut Process, [path, flags, mode, ..]: Arguments) -> Result {
     open_at(process, [WORKING, path, flags, mode, 0, 0])
 }
@@ -81,7 +59,7 @@ pub fn open_at(process: &mut Process, [from, path, flags, mode, ..]: Arguments) 
             let node = process
                 .tree
                 .create(Content::Regular(RefCell::default()), mode);
-            place.directory.insert(&place.name, node.clone());
+            place.directory()?.insert(&place.name, node.clone());
             node
         }
         None => return Err(Errno::ENOENT),
@@ -95,7 +73,7 @@ pub fn open_at(process: &mut Process, [from, path, flags, mode, ..]: Arguments) 
         Content::Regular(_) | Content::Device(_) => {}
     }
     let above = match node.names() {
-        Ok(_) => chain(process, &node),
+        Ok(_) => place.chain()?,
         Err(_) => Vec::new(),
     };
     let file = OpenFile::new(
@@ -177,7 +155,7 @@ fn add(place: &Place, node: Rc<Node>) -> Result {
     if place.node.is_some() {
         return Err(Errno::EEXIST);
     }
-    place.directory.insert(&place.name, node);
+    place.directory()?.insert(&place.name, node);
     Ok(0)
 }
 
@@ -198,7 +176,7 @@ pub fn unlink(process: &mut Process, [path, ..]: Arguments) -> Result {
 
 pub fn unlink_at(process: &mut Process, [from, path, flags, ..]: Arguments) -> Result {
     let place = look_up(process, from, path, false)?;
-    let node = place.node.ok_or(Errno::ENOENT)?;
+    let node = place.node.as_ref().ok_or(Errno::ENOENT)?;
     if place.name.is_empty() {
         return Err(Errno::EINVAL);
     }
@@ -209,22 +187,19 @@ pub fn unlink_at(process: &mut Process, [from, path, flags, ..]: Arguments) -> R
         _ => {}
     }
     node.links.set(node.links.get().saturating_sub(1));
-    place.directory.names()?.borrow_mut().remove(&place.name);
+    place.directory()?.names()?.borrow_mut().remove(&place.name);
     Ok(0)
 }
 
 pub fn rename(process: &mut Process, [old, new, ..]: Arguments) -> Result {
     let old = look_up(process, WORKING, old, false)?;
     let new = look_up(process, WORKING, new, false)?;
-    let node = old.node.ok_or(Errno::ENOENT)?;
+    let node = old.node.clone().ok_or(Errno::ENOENT)?;
     if old.name.is_empty() || new.name.is_empty() {
         return Err(Errno::EINVAL);
     }
     // A directory does not go into itself.
-    if chain(process, &new.directory)
-        .iter()
-        .any(|above| Rc::ptr_eq(above, &node))
-    {
+    if new.above.iter().any(|above| Rc::ptr_eq(above, &node)) {
         return Err(Errno::EINVAL);
     }
     if let Some(replaced) = &new.node {
@@ -238,15 +213,13 @@ pub fn rename(process: &mut Process, [old, new, ..]: Arguments) -> Result {
             _ => {}
         }
     }
-    old.directory.names()?.borrow_mut().remove(&old.name);
-    new.directory.insert(&new.name, node);
+    old.directory()?.names()?.borrow_mut().remove(&old.name);
+    new.directory()?.insert(&new.name, node);
     Ok(0)
 }
 
 pub fn change_directory(process: &mut Process, [path, ..]: Arguments) -> Result {
-    let node = look_up(process, WORKING, path, true)?.found()?;
-    node.names()?;
-    process.directory = chain(process, &node);
+    process.directory = look_up(process, WORKING, path, true)?.chain()?;
     Ok(0)
 }
 

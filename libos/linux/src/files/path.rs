@@ -14,8 +14,8 @@ pub const PATH_MAX: usize = 4096;
 /// Where a path leads.
 #[derive(Debug)]
 pub struct Place {
-    /// The directory of the last name.
-    pub directory: Rc<Node>,
+    /// The directories from the root down to that of the last name.
+    pub above: Vec<Rc<Node>>,
     /// The last name; empty where the path names `/` or ends in `.` or `..`.
     pub name: Vec<u8>,
     /// What has that name, if anything.
@@ -23,6 +23,21 @@ pub struct Place {
 }
 
 impl Place {
+    /// The directory of the last name.
+    pub fn directory(&self) -> Result<&Rc<Node>> {
+        self.above.last().ok_or(Errno::ENOENT)
+    }
+
+    /// The directories from the root down to what is there, which is one.
+    pub fn chain(mut self) -> Result<Vec<Rc<Node>>> {
+        let node = self.node.ok_or(Errno::ENOENT)?;
+        node.names()?;
+        if !self.name.is_empty() {
+            self.above.push(node);
+        }
+        Ok(self.above)
+    }
+
     /// What is there.
     pub fn found(self) -> Result<Rc<Node>> {
         self.node.ok_or(Errno::ENOENT)
@@ -73,7 +88,7 @@ impl Tree {
                         return Err(found.map_or(Errno::ENOENT, |_| Errno::ENOTDIR));
                     }
                     return Ok(Place {
-                        directory: here,
+                        above,
                         name,
                         node: found,
                     });
@@ -81,11 +96,10 @@ impl Tree {
                 _ => above.push(found.ok_or(Errno::ENOENT)?),
             }
         }
-        let node = above.last().cloned();
         Ok(Place {
-            directory: node.clone().ok_or(Errno::ENOENT)?,
+            node: above.last().cloned(),
+            above,
             name: Vec::new(),
-            node,
         })
     }
 }

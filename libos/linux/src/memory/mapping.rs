@@ -37,28 +37,67 @@ pub fn map(
     Ok(())
 }
 
-/// Changes the rights of mapped pages under one capability.
-pub fn protect(address: u64, pages: u64, rights: Rights, capability: Capability) -> Result<()> {
-    let entry = MapEntry {
-        address,
-        frame: 0,
-        pages: pages as u32,
-        rights: rights.0,
-        capability: capability.0,
-    };
-    gate::page_protect(&[entry])
-        .map(drop)
-        .map_err(|_| Errno::ENOMEM)
+/// Changes the rights of mapped pages, given by address and frame, ascending.
+pub fn protect(
+    pages: impl Iterator<Item = (u64, u64)>,
+    rights: Rights,
+    capability: impl Fn(u64) -> Capability,
+) -> Result<()> {
+    for_each_run(
+        pages.map(|(address, frame)| (address, capability(frame))),
+        |address, pages, capability| {
+            let entry = MapEntry {
+                address,
+                frame: 0,
+                pages,
+                rights: rights.0,
+                capability: capability.0,
+            };
+            gate::page_protect(&[entry])
+                .map(drop)
+                .map_err(|_| Errno::ENOMEM)
+        },
+    )
 }
 
-/// Unmaps pages.
-pub fn unmap(address: u64, pages: u64) -> Result<()> {
-    let entry = MapEntry {
-        address,
-        pages: pages as u32,
-        ..MapEntry::default()
-    };
-    gate::page_unmap(&[entry])
-        .map(drop)
-        .map_err(|_| Errno::ENOMEM)
+/// Unmaps pages, given by address, ascending.
+pub fn unmap(pages: impl Iterator<Item = u64>) -> Result<()> {
+    for_each_run(pages.map(|address| (address, ())), |address, pages, ()| {
+        let entry = MapEntry {
+            address,
+            pages,
+            ..MapEntry::default()
+        };
+        gate::page_unmap(&[entry])
+            .map(drop)
+            .map_err(|_| Errno::ENOMEM)
+    })
+}
+
+/// Does `work` for each run of neighbouring pages that are alike, as long as the kernel takes one: first address, pages, what they are.
+fn for_each_run<T: PartialEq + Copy>(
+    pages: impl Iterator<Item = (u64, T)>,
+    mut work: impl FnMut(u64, u32, T) -> Result<()>,
+) -> Result<()> {
+    let mut run: Option<(u64, u64, T)> = None;
+    for (address, what) in pages {
+        run = match run {
+            Some((start, count, kind))
+                if kind == what
+                    && address == start + count * PAGE_SIZE
+                    && run_length(start, count + 1) > count =>
+            {
+                Some((start, count + 1, kind))
+            }
+            Some((start, count, kind)) => {
+                work(start, count as u32, kind)?;
+                Some((address, 1, what))
+            }
+            None => Some((address, 1, what)),
+        };
+    }
+    match run {
+        Some((start, count, kind)) => work(start, count as u32, kind),
+        None => Ok(()),
+    }
 }

@@ -165,16 +165,12 @@ impl Memory {
                 self.frames.free(first, (region.end - start) / PAGE_SIZE);
             }
             Kind::Lazy => {
-                for (&address, &frame) in &region.pages {
-                    mapping::unmap(address, 1)?;
+                mapping::unmap(region.pages.keys().copied())?;
+                for &frame in region.pages.values() {
                     self.frames.free(frame, 1);
                 }
             }
-            Kind::Image => {
-                for &address in region.pages.keys() {
-                    mapping::unmap(address, 1)?;
-                }
-            }
+            Kind::Image => mapping::unmap(region.pages.keys().copied())?,
         }
         Ok(())
     }
@@ -210,9 +206,11 @@ impl Memory {
                 continue;
             }
             region.rights = rights;
-            for (&address, &frame) in &region.pages {
-                mapping::protect(address, 1, rights, self.frames.capability(frame))?;
-            }
+            let pages = region
+                .pages
+                .iter()
+                .map(|(&address, &frame)| (address, frame));
+            mapping::protect(pages, rights, |frame| self.frames.capability(frame))?;
         }
         Ok(())
     }
