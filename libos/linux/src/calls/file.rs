@@ -4,21 +4,13 @@ use alloc::rc::Rc;
 
 use linux_raw_sys::general::{DT_CHR, DT_DIR, DT_LNK, DT_REG, SEEK_CUR, SEEK_END, SEEK_SET};
 
-use super::{Arguments, program};
+use super::Arguments;
+use super::program::{self, Buffer};
 use crate::errno::{Errno, Result};
 use crate::files::node::{Content, Node};
 use crate::files::open::OpenFile;
 use crate::files::status as encoding;
 use crate::process::Process;
-
-/// Bytes that one call moves at most; a program that asks for more gets less, as it must expect.
-const BYTES_MAX: u64 = 1 << 20;
-/// Entries that `readv` and `writev` take.
-const VECTOR_MAX: u64 = 1024;
-
-fn count(bytes: u64) -> usize {
-    bytes.min(BYTES_MAX) as usize
-}
 
 fn file(process: &Process, number: u64) -> Result<Rc<OpenFile>> {
     process.descriptors.file(number).cloned()
@@ -26,70 +18,47 @@ fn file(process: &Process, number: u64) -> Result<Rc<OpenFile>> {
 
 pub fn read(process: &mut Process, [number, address, bytes, ..]: Arguments) -> Result {
     let file = file(process, number)?;
-    let before = file.offset.get();
-    let data = file.read(count(bytes))?;
-    program::write(process, address, &data).inspect_err(|_| file.offset.set(before))?;
-    Ok(data.len() as u64)
+    file.read(&mut Buffer::new(process, address, bytes)?)
 }
 
 pub fn write(process: &mut Process, [number, address, bytes, ..]: Arguments) -> Result {
     let file = file(process, number)?;
-    let data = program::read(process, address, count(bytes))?;
-    file.write(&data)?;
-    Ok(data.len() as u64)
+    file.write(&mut Buffer::new(process, address, bytes)?)
 }
 
 pub fn pread(process: &mut Process, [number, address, bytes, offset, ..]: Arguments) -> Result {
-    let data = file(process, number)?.read_at(offset, count(bytes))?;
-    program::write(process, address, &data)?;
-    Ok(data.len() as u64)
+    let file = file(process, number)?;
+    file.read_at(offset, &mut Buffer::new(process, address, bytes)?)
 }
 
 pub fn pwrite(process: &mut Process, [number, address, bytes, offset, ..]: Arguments) -> Result {
-    let data = program::read(process, address, count(bytes))?;
-    file(process, number)?.write_at(offset, &data)?;
-    Ok(data.len() as u64)
+    let file = file(process, number)?;
+    file.write_at(offset, &mut Buffer::new(process, address, bytes)?)
 }
 
-/// Does a call for each entry of a vector, until one is not done in full.
-fn for_each(
-    process: &mut Process,
-    [number, vector, entries, ..]: Arguments,
-    call: fn(&mut Process, Arguments) -> Result,
-) -> Result {
-    if entries > VECTOR_MAX {
-        return Err(Errno::EINVAL);
-    }
-    let mut done = 0;
-    for entry in 0..entries {
-        let [address, bytes] = program::read_words(process, vector.wrapping_add(16 * entry))?;
-        match call(process, [number, address, bytes, 0, 0, 0]) {
-            Ok(moved) => {
-                done += moved;
-                if moved < bytes {
-                    break;
-                }
-            }
-            Err(error) if done == 0 => return Err(error),
-            Err(_) => break,
-        }
-    }
-    Ok(done)
+pub fn readv(process: &mut Process, [number, vector, entries, ..]: Arguments) -> Result {
+    let file = file(process, number)?;
+    file.read(&mut Buffer::vector(process, vector, entries)?)
 }
 
-pub fn readv(process: &mut Process, arguments: Arguments) -> Result {
-    for_each(process, arguments, read)
+pub fn writev(process: &mut Process, [number, vector, entries, ..]: Arguments) -> Result {
+    let file = file(process, number)?;
+    file.write(&mut Buffer::vector(process, vector, entries)?)
 }
 
-pub fn writev(process: &mut Process, arguments: Arguments) -> Result {
-    for_each(process, arguments, write)
+pub fn preadv(process: &mut Process, [number, vector, entries, offset, ..]: Arguments) -> Result {
+    let file = file(process, number)?;
+    file.read_at(offset, &mut Buffer::vector(process, vector, entries)?)
+}
+
+pub fn pwritev(process: &mut Process, [number, vector, entries, offset, ..]: Arguments) -> Result {
+    let file = file(process, number)?;
+    file.write_at(offset, &mut Buffer::vector(process, vector, entries)?)
 }
 
 pub fn seek(process: &mut Process, [number, offset, origin, ..]: Arguments) -> Result {
     let file = file(process, number)?;
-    if matches!(file.node.content, Content::Device(_)) {
-        return Err(Errno::ESPIPE);
-    }
+    file.check_position()?;
     let base = match origin as u32 {
         SEEK_SET => 0,
         SEEK_CUR => file.offset.get(),
@@ -152,7 +121,7 @@ pub fn read_directory(process: &mut Process, [number, address, bytes, ..]: Argum
     for (name, node) in all.skip(next as usize) {
         // Number, offset, length, kind, name with its zero; a multiple of 8 bytes.
         let length = (19 + name.len() + 1).next_multiple_of(8);
-        if entries.len() + length > count(bytes) {
+        if (entries.len() + length) as u64 > bytes {
             if entries.is_empty() {
                 return Err(Errno::EINVAL);
             }

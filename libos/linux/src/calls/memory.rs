@@ -5,7 +5,8 @@ use linux_raw_sys::general::{
     MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE,
 };
 
-use super::{Arguments, program};
+use super::Arguments;
+use super::program::Buffer;
 use crate::errno::{Errno, Result};
 use crate::process::Process;
 
@@ -44,15 +45,18 @@ pub fn map(
     if flags & MAP_SHARED != 0 && wanted.contains(Rights::WRITE) {
         return Err(Errno::ENODEV);
     }
-    let size = usize::try_from(bytes).map_err(|_| Errno::ENOMEM)?;
-    let data = file.read_at(offset, size)?;
     let start = match flags & MAP_FIXED {
         0 => process.memory.map_anonymous(bytes, Rights::READ_WRITE)?,
         _ => process
             .memory
             .map_anonymous_at(address, bytes, Rights::READ_WRITE)?,
     };
-    program::write(process, start, &data)?;
+    let read =
+        Buffer::new(process, start, bytes).and_then(|mut buffer| file.read_at(offset, &mut buffer));
+    if let Err(error) = read {
+        process.memory.unmap(start, bytes)?;
+        return Err(error);
+    }
     if wanted != Rights::READ_WRITE {
         process.memory.protect(start, bytes, wanted)?;
     }

@@ -52,6 +52,8 @@ calls! {
     __NR_writev "writev" 3 file::writev;
     __NR_pread64 "pread64" 4 file::pread;
     __NR_pwrite64 "pwrite64" 4 file::pwrite;
+    __NR_preadv "preadv" 4 file::preadv;
+    __NR_pwritev "pwritev" 4 file::pwritev;
     __NR_lseek "lseek" 3 file::seek;
     __NR_ftruncate "ftruncate" 2 file::truncate_open;
     __NR_fsync "fsync" 1 file::synchronize;

@@ -1,7 +1,7 @@
 //! Arguments that are addresses: what the program has there.
 
 use alloc::vec;
-use alloc::vec::Vec;
+use alloc::vec::{IntoIter, Vec};
 
 use exo_abi::address::{PAGE_SIZE, PROGRAM_BASE};
 use exo_abi::upcall::Vector;
@@ -59,6 +59,136 @@ pub fn read(process: &mut Process, address: u64, bytes: usize) -> Result<Vec<u8>
 pub fn write(process: &mut Process, address: u64, bytes: &[u8]) -> Result<()> {
     check(address, bytes.len() as u64)?;
     retry(process, true, || program_memory::write(address, bytes))
+}
+
+/// Memory of the program that one call fills or empties: pieces, one after the other.
+pub struct Buffer<'p> {
+    process: &'p mut Process,
+    /// What is left of the current piece: address and bytes.
+    piece: (u64, u64),
+    rest: IntoIter<[u64; 2]>,
+    left: u64,
+    moved: u64,
+}
+
+/// Most bytes that one call moves, as under Linux (`MAX_RW_COUNT`, linux, include/linux/fs.h).
+const BYTES_MAX: u64 = 0x7fff_f000;
+/// Most pieces of a buffer (`UIO_MAXIOV`).
+const PIECES_MAX: u64 = 1024;
+/// Zeros, to fill buffers with.
+static ZEROS: [u8; PAGE_SIZE as usize] = [0; PAGE_SIZE as usize];
+
+impl<'p> Buffer<'p> {
+    /// One piece.
+    pub fn new(process: &'p mut Process, address: u64, bytes: u64) -> Result<Self> {
+        let left = bytes.min(BYTES_MAX);
+        check(address, left)?;
+        Ok(Self {
+            process,
+            piece: (address, left),
+            rest: Vec::new().into_iter(),
+            left,
+            moved: 0,
+        })
+    }
+
+    /// The pieces of a vector of `struct iovec`.
+    pub fn vector(process: &'p mut Process, vector: u64, entries: u64) -> Result<Self> {
+        if entries > PIECES_MAX {
+            return Err(Errno::EINVAL);
+        }
+        let mut pieces = Vec::new();
+        let mut left = 0;
+        for entry in 0..entries {
+            let [address, bytes] = read_words(process, vector.wrapping_add(16 * entry))?;
+            if bytes > i64::MAX as u64 {
+                return Err(Errno::EINVAL);
+            }
+            let bytes = bytes.min(BYTES_MAX - left);
+            check(address, bytes)?;
+            left += bytes;
+            pieces.push([address, bytes]);
+        }
+        Ok(Self {
+            process,
+            piece: (0, 0),
+            rest: pieces.into_iter(),
+            left,
+            moved: 0,
+        })
+    }
+
+    /// Bytes that are still to move.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Bytes that were moved.
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Passes over bytes that an earlier try of the same call has moved.
+    pub fn skip(&mut self, bytes: u64) {
+        let mut left = bytes.min(self.left);
+        while let Some((_, length)) = self.next(left) {
+            left -= length;
+        }
+    }
+
+    /// Address and length of what comes next in one piece, at most `bytes`; `None` at the end.
+    fn next(&mut self, bytes: u64) -> Option<(u64, u64)> {
+        if bytes == 0 {
+            return None;
+        }
+        while self.piece.1 == 0 {
+            let [address, length] = self.rest.next()?;
+            self.piece = (address, length);
+        }
+        let (address, length) = (self.piece.0, self.piece.1.min(bytes));
+        self.piece = (address + length, self.piece.1 - length);
+        self.left -= length;
+        self.moved += length;
+        Some((address, length))
+    }
+
+    /// Does `step` for pieces that hold the next `bytes` bytes, with what of these comes before it.
+    fn for_each(
+        &mut self,
+        bytes: usize,
+        write: bool,
+        mut step: impl FnMut(u64, core::ops::Range<usize>) -> core::result::Result<(), FaultRecord>,
+    ) -> Result<usize> {
+        let mut done = 0;
+        while let Some((address, length)) = self.next((bytes - done) as u64) {
+            let range = done..done + length as usize;
+            retry(self.process, write, || step(address, range.clone()))?;
+            done = range.end;
+        }
+        Ok(done)
+    }
+
+    /// Fills in as many of these bytes as there is room for; says how many.
+    pub fn put(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.for_each(bytes.len(), true, |address, range| {
+            program_memory::write(address, bytes.get(range).unwrap_or_default())
+        })
+    }
+
+    /// Fills in zeros.
+    pub fn put_zeros(&mut self) -> Result<()> {
+        while self.left != 0 {
+            self.put(&ZEROS)?;
+        }
+        Ok(())
+    }
+
+    /// Takes as many bytes as there are, or as `into` holds; says how many.
+    pub fn take(&mut self, into: &mut [u8]) -> Result<usize> {
+        self.for_each(into.len(), false, |address, range| {
+            program_memory::read(address, into.get_mut(range).unwrap_or_default())
+        })
+    }
 }
 
 /// Reads words.

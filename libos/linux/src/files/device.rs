@@ -1,9 +1,14 @@
 //! Files that are no data: the console, and what `/dev` always has.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use exo_rt::{console, processor};
+
+use crate::calls::program::Buffer;
+use crate::errno::Result;
+
+/// Bytes that are moved at a time.
+const PIECE: usize = 1024;
 
 /// A device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,22 +26,44 @@ pub enum Device {
 }
 
 impl Device {
-    /// Up to `bytes` bytes.
-    pub fn read(self, bytes: usize) -> Vec<u8> {
+    /// Whether it may be read and written at an offset, whatever that means.
+    pub fn has_position(self) -> bool {
         match self {
-            Self::Console | Self::Errors | Self::Null => Vec::new(),
-            Self::Zero => vec![0; bytes],
-            Self::Random => random(bytes),
+            Self::Console | Self::Errors => false,
+            Self::Null | Self::Zero | Self::Random => true,
+        }
+    }
+
+    /// Reads bytes.
+    pub fn read(self, buffer: &mut Buffer) -> Result<()> {
+        match self {
+            Self::Console | Self::Errors | Self::Null => Ok(()),
+            Self::Zero => buffer.put_zeros(),
+            Self::Random => {
+                while buffer.left() != 0 {
+                    buffer.put(&random((buffer.left() as usize).min(PIECE)))?;
+                }
+                Ok(())
+            }
         }
     }
 
     /// Takes bytes.
-    pub fn write(self, bytes: &[u8]) {
-        match self {
-            Self::Console => console::write(bytes),
-            Self::Errors => console::write_error(bytes),
-            Self::Null | Self::Zero | Self::Random => {}
+    pub fn write(self, buffer: &mut Buffer) -> Result<()> {
+        let print = match self {
+            Self::Console => console::write,
+            Self::Errors => console::write_error,
+            Self::Null | Self::Zero | Self::Random => {
+                buffer.skip(buffer.left());
+                return Ok(());
+            }
+        };
+        let mut piece = [0; PIECE];
+        while buffer.left() != 0 {
+            let bytes = buffer.take(&mut piece)?;
+            print(piece.get(..bytes).unwrap_or_default());
         }
+        Ok(())
     }
 
     /// Device number, as `stat` shows it: those of Linux.

@@ -7,6 +7,7 @@ use core::cell::Cell;
 use linux_raw_sys::general::{O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY};
 
 use super::node::{Content, Node};
+use crate::calls::program::Buffer;
 use crate::errno::{Errno, Result};
 
 /// An open file, which several descriptors may share.
@@ -43,73 +44,96 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Up to `bytes` bytes at `offset`.
-    pub fn read_at(&self, offset: u64, bytes: usize) -> Result<Vec<u8>> {
-        self.check(O_WRONLY)?;
+    /// Refuses positions where there are none.
+    pub fn check_position(&self) -> Result<()> {
         match &self.node.content {
-            Content::Regular(data) => {
-                let data = data.borrow();
-                let start = usize::try_from(offset)
-                    .unwrap_or(usize::MAX)
-                    .min(data.len());
-                let end = start.saturating_add(bytes).min(data.len());
-                Ok(data.get(start..end).unwrap_or_default().to_vec())
-            }
-            Content::Device(device) => Ok(device.read(bytes)),
-            Content::Directory(_) => Err(Errno::EISDIR),
-            Content::Link(_) => Err(Errno::EINVAL),
+            Content::Regular(_) | Content::Directory(_) | Content::Link(_) => Ok(()),
+            Content::Device(device) if device.has_position() => Ok(()),
+            Content::Device(_) => Err(Errno::ESPIPE),
         }
     }
 
-    /// Writes bytes at `offset`.
-    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+    /// Reads what is at `offset`; says how many bytes.
+    pub fn read_at(&self, offset: u64, buffer: &mut Buffer) -> Result {
+        self.check(O_WRONLY)?;
+        self.check_position()?;
+        self.fill(offset, buffer)?;
+        Ok(buffer.moved())
+    }
+
+    /// Writes at `offset`; says how many bytes.
+    pub fn write_at(&self, offset: u64, buffer: &mut Buffer) -> Result {
         self.check(O_RDONLY)?;
-        match &self.node.content {
-            Content::Regular(data) => {
-                let end = offset
-                    .checked_add(bytes.len() as u64)
-                    .filter(|&end| end <= FILE_BYTES_MAX)
-                    .ok_or(Errno::EFBIG)?;
-                let mut data = data.borrow_mut();
-                if (data.len() as u64) < end {
-                    let more = end as usize - data.len();
-                    data.try_reserve(more).map_err(|_| Errno::ENOSPC)?;
-                    data.resize(end as usize, 0);
-                }
-                if let Some(place) = data.get_mut(offset as usize..end as usize) {
-                    place.copy_from_slice(bytes);
-                }
-                Ok(())
-            }
-            Content::Device(device) => {
-                device.write(bytes);
-                Ok(())
-            }
-            Content::Directory(_) => Err(Errno::EISDIR),
-            Content::Link(_) => Err(Errno::EINVAL),
-        }
+        self.check_position()?;
+        self.empty(offset, buffer)?;
+        Ok(buffer.moved())
     }
 
     /// Reads where the last read or write ended.
-    pub fn read(&self, bytes: usize) -> Result<Vec<u8>> {
-        let data = self.read_at(self.offset.get(), bytes)?;
-        self.advance(data.len());
-        Ok(data)
+    pub fn read(&self, buffer: &mut Buffer) -> Result {
+        self.check(O_WRONLY)?;
+        self.fill(self.offset.get(), buffer)?;
+        self.advance(buffer);
+        Ok(buffer.moved())
     }
 
     /// Writes where the last read or write ended, or at the end of a file that is open for appending.
-    pub fn write(&self, bytes: &[u8]) -> Result<()> {
+    pub fn write(&self, buffer: &mut Buffer) -> Result {
+        self.check(O_RDONLY)?;
         if self.flags.get() & O_APPEND != 0 {
             self.offset.set(self.node.size());
         }
-        self.write_at(self.offset.get(), bytes)?;
-        self.advance(bytes.len());
-        Ok(())
+        self.empty(self.offset.get(), buffer)?;
+        self.advance(buffer);
+        Ok(buffer.moved())
     }
 
-    fn advance(&self, bytes: usize) {
-        if matches!(self.node.content, Content::Regular(_)) {
-            self.offset.set(self.offset.get() + bytes as u64);
+    fn fill(&self, offset: u64, buffer: &mut Buffer) -> Result<()> {
+        match &self.node.content {
+            Content::Regular(data) => {
+                let data = data.borrow();
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                buffer.put(data.get(start..).unwrap_or_default()).map(drop)
+            }
+            Content::Device(device) => device.read(buffer),
+            Content::Directory(_) => Err(Errno::EISDIR),
+            Content::Link(_) => Err(Errno::EINVAL),
         }
     }
+
+    fn empty(&self, offset: u64, buffer: &mut Buffer) -> Result<()> {
+        match &self.node.content {
+            Content::Regular(data) => write_regular(&mut data.borrow_mut(), offset, buffer),
+            Content::Device(device) => device.write(buffer),
+            Content::Directory(_) => Err(Errno::EISDIR),
+            Content::Link(_) => Err(Errno::EINVAL),
+        }
+    }
+
+    fn advance(&self, buffer: &Buffer) {
+        if matches!(self.node.content, Content::Regular(_)) {
+            self.offset.set(self.offset.get() + buffer.moved());
+        }
+    }
+}
+
+fn write_regular(data: &mut Vec<u8>, offset: u64, buffer: &mut Buffer) -> Result<()> {
+    if buffer.left() == 0 {
+        return Ok(());
+    }
+    let end = offset
+        .checked_add(buffer.left())
+        .filter(|&end| end <= FILE_BYTES_MAX)
+        .ok_or(Errno::EFBIG)? as usize;
+    let before = data.len();
+    if before < end {
+        data.try_reserve(end - before).map_err(|_| Errno::ENOSPC)?;
+        data.resize(end, 0);
+    }
+    let place = data.get_mut(offset as usize..end).unwrap_or_default();
+    let written = buffer.take(place);
+    if written.is_err() {
+        data.truncate(before);
+    }
+    written.map(drop)
 }
