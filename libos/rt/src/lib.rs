@@ -12,6 +12,7 @@ pub mod console;
 pub mod dma;
 pub mod environment;
 pub mod events;
+pub mod family;
 pub mod fault;
 pub mod flags;
 pub mod full_state;

@@ -4,18 +4,22 @@
 
 /// Makes the crate a program that starts at `$main`, a `fn() -> impl exo_rt::start::Status`.
 ///
-/// `program!(main, without_upcalls)` leaves exceptions to the kernel, which ends the program by them.
+/// `program!(main, without_upcalls)` leaves exceptions to the kernel, which ends the program by them. `program!(main, family)` has the
+/// heap that a family shares.
 #[macro_export]
 macro_rules! program {
     ($main:path) => {
-        $crate::program!(@parts $crate::start::run($main));
+        $crate::program!(@parts $crate::start::run($main), $crate::heap::Heap, $crate::heap::Heap::new());
+    };
+    ($main:path, family) => {
+        $crate::program!(@parts $crate::start::run_family($main), $crate::family::Heap, $crate::family::Heap);
     };
     ($main:path, without_upcalls) => {
-        $crate::program!(@parts $crate::start::run_without_upcalls($main));
+        $crate::program!(@parts $crate::start::run_without_upcalls($main), $crate::heap::Heap, $crate::heap::Heap::new());
     };
-    (@parts $run:expr) => {
+    (@parts $run:expr, $heap:ty, $new_heap:expr) => {
         #[global_allocator]
-        static EXO_HEAP: $crate::heap::Heap = $crate::heap::Heap::new();
+        static EXO_HEAP: $heap = $new_heap;
 
         #[panic_handler]
         fn exo_panic(information: &core::panic::PanicInfo) -> ! {

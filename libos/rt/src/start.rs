@@ -10,7 +10,7 @@ use exo_abi::address::{CALL_PAGE, ENVIRONMENT_PAGE, FRAME_WINDOW, PAGE_SHIFT};
 use exo_abi::environment::{CallPage, EnvironmentPage};
 use exo_abi::version::{NOTE_NAME, NOTE_TYPE_ABI_VERSION};
 
-use crate::{console, gate, upcall, window};
+use crate::{console, family, gate, upcall, window};
 
 /// The ELF note with the ABI version (System V gABI, note section).
 #[repr(C)]
@@ -100,6 +100,12 @@ impl<T: Status, E: Display> Status for Result<T, E> {
 pub fn run<S: Status>(main: impl FnOnce() -> S) -> ! {
     upcall::install();
     run_without_upcalls(main)
+}
+
+/// Runs the first program of a family with exception upcalls, and ends the environment.
+pub fn run_family<S: Status>(main: impl FnOnce() -> S) -> ! {
+    family::found();
+    run(main)
 }
 
 /// Runs a program, and ends the environment.

@@ -20,7 +20,7 @@ use exo_rt::upcall::{Action, Fault};
 use exo_rt::{environment, system_call, upcall};
 use linux_raw_sys::general::{O_RDWR, SIGSEGV};
 
-exo_rt::program!(main);
+exo_rt::program!(main, family);
 
 static PROCESS: Local<Option<Process>> = Local::new(None);
 

@@ -1,0 +1,201 @@
+//! What the environments of one family share: a heap at one address in all of them, and the lock under which they change it.
+//!
+//! A family is one trust domain. Its first environment founds the heap on its memory grant; the others map the same frames at the same
+//! addresses, so that what lies there may point to itself. Statics are each environment's own.
+//!
+//! The heap grows by whole chunks. Who grows it maps the new chunk at once; the others do so by the page fault of their first access.
+#![allow(unsafe_code)]
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use exo_abi::address::{BLOCK_FRAMES, PAGE_SHIFT, PAGE_SIZE};
+use exo_abi::map::MapEntry;
+use exo_abi::upcall::Vector;
+use exo_abi::{Capability, Rights};
+use linked_list_allocator::Heap as FreeList;
+
+use crate::upcall::Fault;
+use crate::{environment, gate, processor};
+
+/// Where the heap lies.
+pub const FAMILY_BASE: u64 = 0x3f80_0000_0000;
+/// Pages of a chunk. It divides a block, so that a chunk lies in one page table.
+const CHUNK_PAGES: u64 = 64;
+/// Bytes of a chunk.
+const CHUNK_BYTES: u64 = CHUNK_PAGES * PAGE_SIZE;
+
+/// The beginning of the heap.
+#[repr(C)]
+struct Header {
+    /// Number of the environment that holds the lock; 0: nobody.
+    holder: AtomicU64,
+    /// Bytes that the heap has so far, whole chunks.
+    bytes: AtomicU64,
+    /// Most bytes that it can have.
+    limit: AtomicU64,
+    /// The frame at [`FAMILY_BASE`].
+    first_frame: AtomicU64,
+    /// What is free.
+    list: UnsafeCell<FreeList>,
+}
+
+/// The capability by which this environment maps the heap; 0: it has none.
+static CAPABILITY: AtomicU64 = AtomicU64::new(0);
+
+fn header() -> &'static Header {
+    assert!(
+        CAPABILITY.load(Ordering::Relaxed) != 0,
+        "the family's heap is used before it is there"
+    );
+    // SAFETY: 1. `found` or `join` has made the heap of this family reachable at its address; 2. the header was written by `found`, and
+    // changes by atomics only, but for the list, of which `Heap` takes care.
+    unsafe { &*(FAMILY_BASE as *const Header) }
+}
+
+/// Makes the heap, on all of the memory grant but the block with the stacks.
+pub fn found() {
+    let first = environment::grant_first() + BLOCK_FRAMES;
+    let limit = environment::grant_frames().saturating_sub(BLOCK_FRAMES) << PAGE_SHIFT;
+    let capability = environment::grant_capability();
+    map_chunk(FAMILY_BASE, first, capability).expect("the heap does not fit into the grant");
+    let mut list = FreeList::empty();
+    let start = (FAMILY_BASE as usize + size_of::<Header>()).next_multiple_of(64);
+    let room = FAMILY_BASE as usize + CHUNK_BYTES as usize - start;
+    // SAFETY: 1. the chunk is mapped, writable, for good; 2. nothing but the header, which is before, lies there.
+    unsafe { list.init(start as *mut u8, room) };
+    let header = Header {
+        holder: AtomicU64::new(0),
+        bytes: AtomicU64::new(CHUNK_BYTES),
+        limit: AtomicU64::new(limit / CHUNK_BYTES * CHUNK_BYTES),
+        first_frame: AtomicU64::new(first),
+        list: UnsafeCell::new(list),
+    };
+    // SAFETY: as above; the place is aligned to a page.
+    unsafe { (FAMILY_BASE as *mut Header).write(header) };
+    CAPABILITY.store(capability.0, Ordering::Relaxed);
+}
+
+/// Maps the chunk at `address` to frames from `first` on.
+fn map_chunk(address: u64, first: u64, capability: Capability) -> Result<(), exo_abi::Error> {
+    let entry = MapEntry {
+        address,
+        frame: first,
+        pages: CHUNK_PAGES as u32,
+        rights: Rights::READ_WRITE.0,
+        capability: capability.0,
+    };
+    gate::page_map(&[entry]).map(drop)
+}
+
+/// Maps the chunk of the heap that holds `address`; false where the heap has none.
+fn map_address(address: u64) -> bool {
+    let header = header();
+    let offset = address.wrapping_sub(FAMILY_BASE) / CHUNK_BYTES * CHUNK_BYTES;
+    let frame = header.first_frame.load(Ordering::Relaxed) + (offset >> PAGE_SHIFT);
+    let capability = Capability(CAPABILITY.load(Ordering::Relaxed));
+    offset < header.bytes.load(Ordering::Acquire)
+        && map_chunk(FAMILY_BASE + offset, frame, capability).is_ok()
+}
+
+/// Maps what a page fault needs, if it is of the heap and another environment has grown it.
+pub(crate) fn handle_fault(fault: &Fault) -> bool {
+    const PRESENT: u64 = 1;
+    fault.vector == Vector::PageFault as u64
+        && fault.error_code & PRESENT == 0
+        && fault.address >= FAMILY_BASE + CHUNK_BYTES
+        && CAPABILITY.load(Ordering::Relaxed) != 0
+        && map_address(fault.address)
+}
+
+/// The family's lock. Everything in the heap changes under it, the heap itself included.
+///
+/// Returns whether it was taken: false where this environment holds it already.
+pub fn acquire() -> bool {
+    let own = u64::from(environment::id().0);
+    let holder = &header().holder;
+    loop {
+        match holder.compare_exchange_weak(0, own, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => return true,
+            Err(number) if number == own => return false,
+            // Who holds it is inside a call, which is short; if the end of a slice interrupted it, so will one end this.
+            Err(_) => processor::pause(),
+        }
+    }
+}
+
+/// Frees the lock.
+pub fn release() {
+    header().holder.store(0, Ordering::Release);
+}
+
+/// Does something under the lock, which it frees again if it was this that took it.
+pub fn with_lock<R>(user: impl FnOnce() -> R) -> R {
+    let taken = acquire();
+    let result = user();
+    if taken {
+        release();
+    }
+    result
+}
+
+/// The global allocator of a program of a family.
+pub struct Heap;
+
+impl Heap {
+    /// Lends the list of what is free.
+    fn with<R>(&self, user: impl FnOnce(&mut FreeList, &Header) -> R) -> R {
+        let header = header();
+        // SAFETY: 1. the family's lock is held by whoever uses the heap, so nobody else does; 2. an upcall that comes inside the
+        // allocator maps chunks and does no more.
+        with_lock(|| user(unsafe { &mut *header.list.get() }, header))
+    }
+}
+
+/// Adds chunks for `layout` to the heap; false where its limit does not allow that.
+fn grow(list: &mut FreeList, header: &Header, layout: Layout) -> bool {
+    let bytes = header.bytes.load(Ordering::Relaxed);
+    let room = header.limit.load(Ordering::Relaxed) - bytes;
+    let wanted = (layout.size() as u64).saturating_add(layout.align() as u64 + PAGE_SIZE);
+    let Some(more) = wanted
+        .checked_next_multiple_of(CHUNK_BYTES)
+        .filter(|&more| more <= room)
+    else {
+        return false;
+    };
+    for offset in (bytes..bytes + more).step_by(CHUNK_BYTES as usize) {
+        header.bytes.store(offset + CHUNK_BYTES, Ordering::Release);
+        if !map_address(FAMILY_BASE + offset) {
+            header.bytes.store(offset, Ordering::Release);
+            return false;
+        }
+        // SAFETY: the chunk is mapped, lies behind what the list has, and nobody uses it.
+        unsafe { list.extend(CHUNK_BYTES as usize) };
+    }
+    true
+}
+
+// SAFETY: 1. `allocate_first_fit` returns memory for the layout, used by nobody else; 2. no function here unwinds.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.with(|list, header| {
+            let first = list.allocate_first_fit(layout).ok();
+            let pointer = first.or_else(|| {
+                grow(list, header, layout)
+                    .then(|| list.allocate_first_fit(layout).ok())
+                    .flatten()
+            });
+            pointer.map_or(null_mut(), NonNull::as_ptr)
+        })
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        let Some(pointer) = NonNull::new(pointer) else {
+            return;
+        };
+        // SAFETY: the caller got `pointer` from `alloc` with this layout.
+        self.with(|list, _| unsafe { list.deallocate(pointer, layout) });
+    }
+}
