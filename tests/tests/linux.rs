@@ -91,6 +91,26 @@ fn a_c_program_works_with_files_and_memory_as_on_the_host() {
 }
 
 #[test]
+fn private_memory_is_as_on_the_host() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "memory");
+    for mode in MODES {
+        let outcome = Machine::new(&program).option("--mode").option(mode).run();
+        let host = Command::new(&program)
+            .output()
+            .expect("it runs on the host");
+        assert_eq!(
+            outcome.stdout(),
+            String::from_utf8_lossy(&host.stdout),
+            "mode {mode}\n{}",
+            outcome.describe()
+        );
+        outcome.expect_status(139);
+    }
+}
+
+#[test]
 fn a_system_call_keeps_registers_and_red_zone() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");

@@ -2,12 +2,12 @@
 
 use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
-use exo_rt::{program_memory, window};
+use exo_rt::program_memory;
 
 use crate::errno::{Errno, Result};
 use crate::executable::{Executable, Segment};
-use crate::memory::Memory;
 use crate::memory::region::Kind;
+use crate::memory::{Memory, frames};
 use crate::options::Attachment;
 
 /// Where executables go that may be loaded anywhere.
@@ -38,7 +38,8 @@ pub fn bias(executable: &Executable) -> u64 {
 /// Maps all segments. Code and constants are the pages of the file themselves; what may be written is a copy.
 pub fn load(memory: &mut Memory, executable: &Executable, file: Attachment) -> Result<Loaded> {
     let bias = bias(executable);
-    let image = memory.frames.take_image().ok_or(Errno::ENOMEM)?;
+    let (image, count, capability) = frames::image().ok_or(Errno::ENOMEM)?;
+    memory.capabilities.add(image, count, capability);
     for segment in &executable.segments {
         if segment.rights.contains(Rights::WRITE) || segment.memory_bytes > segment.file_bytes {
             load_copy(memory, segment, bias, file)?;
@@ -62,10 +63,10 @@ pub fn load(memory: &mut Memory, executable: &Executable, file: Attachment) -> R
 fn load_copy(memory: &mut Memory, segment: &Segment, bias: u64, file: Attachment) -> Result<()> {
     let distance = segment.address % PAGE_SIZE;
     let pages = (distance + segment.memory_bytes).div_ceil(PAGE_SIZE);
-    let first = memory.frames.allocate(pages).ok_or(Errno::ENOMEM)?;
+    let first = memory.take_frames(pages).ok_or(Errno::ENOMEM)?;
     program_memory::copy(
         file.address + segment.offset,
-        window::address_of(first) + distance,
+        memory.view(first) + distance,
         segment.file_bytes,
     )?;
     let start = bias + segment.address - distance;

@@ -2,7 +2,8 @@
 
 use exo_abi::Rights;
 use linux_raw_sys::general::{
-    MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE,
+    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_EXEC, PROT_READ,
+    PROT_WRITE,
 };
 
 use super::Arguments;
@@ -76,12 +77,10 @@ pub fn set_break(process: &mut Process, [address, ..]: Arguments) -> Result {
     Ok(process.memory.set_break(address))
 }
 
-/// Advice is taken as such: nothing depends on it but speed.
-pub fn advise(_: &mut Process, [_, _, advice, ..]: Arguments) -> Result {
-    const DONT_NEED: u64 = linux_raw_sys::general::MADV_DONTNEED as u64;
-    match advice {
-        // It is no advice: what is read afterwards is zero.
-        DONT_NEED => Err(Errno::EINVAL),
-        _ => Ok(0),
+/// Advice is taken as such, but for that which changes what is read afterwards.
+pub fn advise(process: &mut Process, [address, bytes, advice, ..]: Arguments) -> Result {
+    if advice as u32 == MADV_DONTNEED {
+        process.memory.discard(address, bytes)?;
     }
+    Ok(0)
 }

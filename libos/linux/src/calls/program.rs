@@ -10,15 +10,13 @@ use exo_rt::program_memory;
 
 use crate::errno::{Errno, Result};
 use crate::files::path::PATH_MAX;
-use crate::memory::Memory;
+use crate::memory::MEMORY_END;
 use crate::process::Process;
 
-/// Refuses addresses that are not the program's. From the personality's own image on lies what it keeps for itself, and the kernel's
-/// pages, the frame window apart.
+/// Refuses addresses that are not the program's.
 fn check(address: u64, bytes: u64) -> Result<()> {
     let end = address.checked_add(bytes).ok_or(Errno::EFAULT)?;
-    let own = address >= PROGRAM_BASE && end <= program_memory::image().start;
-    if own || Memory::is_window(address) && Memory::is_window(end) {
+    if address >= PROGRAM_BASE && end <= MEMORY_END {
         Ok(())
     } else {
         Err(Errno::EFAULT)

@@ -37,6 +37,35 @@ pub fn map(
     Ok(())
 }
 
+/// Maps pages that have frames already, given by address and frame, ascending.
+pub fn map_pages(
+    pages: impl Iterator<Item = (u64, u64)>,
+    rights: Rights,
+    capability: impl Fn(u64) -> Capability,
+) -> Result<()> {
+    let mut run: Option<(u64, u64, u64)> = None;
+    for (address, frame) in pages {
+        run = match run {
+            Some((start, first, count))
+                if address == start + count * PAGE_SIZE
+                    && frame == first + count
+                    && capability(frame) == capability(first) =>
+            {
+                Some((start, first, count + 1))
+            }
+            Some((start, first, count)) => {
+                map(start, first, count, rights, &capability)?;
+                Some((address, frame, 1))
+            }
+            None => Some((address, frame, 1)),
+        };
+    }
+    match run {
+        Some((start, first, count)) => map(start, first, count, rights, &capability),
+        None => Ok(()),
+    }
+}
+
 /// Changes the rights of mapped pages, given by address and frame, ascending.
 pub fn protect(
     pages: impl Iterator<Item = (u64, u64)>,

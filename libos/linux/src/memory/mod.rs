@@ -1,44 +1,60 @@
 //! The memory of a program: which addresses mean what, and the frames behind them.
 //!
-//! Three kinds of region. **Window**: private memory that the frame window shows already, so that having it takes neither a fault nor
-//! a call of the kernel. **Lazy**: addresses whose pages are mapped when they are first touched. **Image**: pages of the program's
-//! file, mapped when it is loaded.
+//! Three kinds of region. **Arena**: private memory whose pages were mapped before somebody asked for them, so that having it takes
+//! neither a fault nor a call of the kernel. **Lazy**: addresses whose pages are mapped when they are first touched. **Image**: pages of
+//! the program's file, mapped when it is loaded. Frames are the family's; regions and the arena are one process's.
 
+pub mod arena;
 pub mod frames;
 pub mod mapping;
 pub mod region;
+pub mod runs;
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use exo_abi::Rights;
-use exo_abi::address::{FRAME_WINDOW, FRAME_WINDOW_SIZE, PAGE_SIZE};
-use exo_rt::window;
+use exo_abi::address::PAGE_SIZE;
+use exo_rt::{program_memory, window};
 
 use crate::errno::{Errno, Result};
-use frames::Frames;
+use arena::Arena;
+use frames::{Capabilities, Frames};
 use region::{Kind, Region};
 
-/// Largest anonymous mapping that comes from the frame window: larger ones are mostly reserved and not used.
-const WINDOW_BYTES_MAX: u64 = 32 << 20;
-/// Bytes of the program break's region.
-const BREAK_BYTES: u64 = 16 << 20;
+/// Largest anonymous mapping that comes from the arena: larger ones are mostly reserved and not used.
+const ARENA_BYTES_MAX: u64 = 1 << 20;
+/// Where the program break starts, and how far it may go.
+const BREAK_START: u64 = 0x0700_0000_0000;
+const BREAK_END: u64 = BREAK_START + (64 << 30);
+/// Pages that the memory behind the program break grows by.
+const BREAK_PAGES: u64 = 64;
+/// Where the arena lies.
+const ARENA_START: u64 = 0x0800_0000_0000;
 /// Where lazy regions lie.
 const LAZY_START: u64 = 0x1000_0000_0000;
 /// Their end, exclusive.
 const LAZY_END: u64 = 0x2000_0000_0000;
+/// End (exclusive) of the addresses that can be a program's.
+pub const MEMORY_END: u64 = 0x3e00_0000_0000;
 /// Pages that a fault maps at once.
 const FAULT_PAGES: u64 = 16;
 
-/// All memory of a program.
+/// All memory of a process.
 pub struct Memory {
-    /// Frames of this environment that are the program's.
-    pub frames: Frames,
+    /// Free frames of its family.
+    pub frames: Rc<RefCell<Frames>>,
+    /// The capabilities by which its environment maps them.
+    pub capabilities: Capabilities,
     /// Regions by their first address.
     regions: BTreeMap<u64, Region>,
     /// Where the next lazy region is looked for.
     next_lazy: u64,
-    /// The program break: its region's start, and the break.
-    program_break: (u64, u64),
+    arena: Arena,
+    /// The program break.
+    program_break: u64,
 }
 
 /// Rounds up to pages; `None` where that overflows.
@@ -49,10 +65,12 @@ fn round_up(bytes: u64) -> Option<u64> {
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            frames: Frames::default(),
+            frames: Rc::default(),
+            capabilities: Capabilities::default(),
             regions: BTreeMap::new(),
             next_lazy: LAZY_START,
-            program_break: (0, 0),
+            arena: Arena::new(ARENA_START),
+            program_break: BREAK_START,
         }
     }
 }
@@ -62,17 +80,69 @@ impl Memory {
     pub fn map_anonymous(&mut self, bytes: u64, rights: Rights) -> Result {
         let bytes = round_up(bytes).filter(|&bytes| bytes != 0);
         let bytes = bytes.ok_or(Errno::EINVAL)?;
-        if rights == Rights::READ_WRITE && bytes <= WINDOW_BYTES_MAX {
-            let first = self
-                .frames
-                .allocate(bytes / PAGE_SIZE)
-                .ok_or(Errno::ENOMEM)?;
-            let start = window::address_of(first);
+        if rights == Rights::READ_WRITE && bytes <= ARENA_BYTES_MAX {
+            let start = self.take_arena(bytes).ok_or(Errno::ENOMEM)?;
             self.regions
-                .insert(start, Region::new(start + bytes, rights, Kind::Window));
+                .insert(start, Region::new(start + bytes, rights, Kind::Arena));
             return Ok(start);
         }
         self.map_lazy(bytes, rights)
+    }
+
+    /// Pages of the arena, zeroed.
+    fn take_arena(&mut self, bytes: u64) -> Option<u64> {
+        let pages = bytes / PAGE_SIZE;
+        let taken = self.arena.take(pages);
+        let (start, is_clean) = match taken {
+            Some(found) => found,
+            None => {
+                let (start, more) = self.arena.growth(pages);
+                let first = self.map_clean(start, more, Rights::READ_WRITE)?;
+                self.arena.add(start, first, more);
+                self.arena.take(pages)?
+            }
+        };
+        if !is_clean {
+            program_memory::zero(start, bytes).ok()?;
+        }
+        Some(start)
+    }
+
+    /// Takes frames that read as zero, and maps them; the number of the first.
+    fn map_clean(&mut self, start: u64, pages: u64, rights: Rights) -> Option<u64> {
+        let first = self.take_frames(pages)?;
+        let mapped = mapping::map(start, first, pages, rights, |frame| {
+            self.capabilities.of(frame)
+        });
+        if mapped.is_err() {
+            self.free_frames(first, pages);
+            return None;
+        }
+        Some(first)
+    }
+
+    /// Takes contiguous frames that read as zero; the number of the first.
+    pub fn take_frames(&mut self, count: u64) -> Option<u64> {
+        let run = self
+            .frames
+            .borrow_mut()
+            .take(count, &mut self.capabilities)?;
+        if !run.is_clean {
+            program_memory::zero(self.view(run.first), count * PAGE_SIZE).ok()?;
+        }
+        Some(run.first)
+    }
+
+    /// Gives frames back.
+    fn free_frames(&self, first: u64, count: u64) {
+        self.frames
+            .borrow_mut()
+            .free(first, count, &self.capabilities);
+    }
+
+    /// Where a frame that was taken can be read and written, and those behind it that were taken with it.
+    pub fn view(&self, frame: u64) -> u64 {
+        window::address_of(frame)
     }
 
     /// The same, always lazy: `bytes` is a multiple of a page.
@@ -86,7 +156,12 @@ impl Memory {
     /// Anonymous private memory at `start`, in place of what is there.
     pub fn map_anonymous_at(&mut self, start: u64, bytes: u64, rights: Rights) -> Result {
         let end = self.check_range(start, bytes)?;
-        self.unmap(start, end - start)?;
+        self.take_away(start, end - start, |memory, start, region| {
+            match region.kind {
+                Kind::Arena => memory.carve(start, region),
+                Kind::Lazy | Kind::Image => memory.release(start, region),
+            }
+        })?;
         self.regions
             .insert(start, Region::new(end, rights, Kind::Lazy));
         Ok(start)
@@ -102,7 +177,7 @@ impl Memory {
         kind: Kind,
     ) -> Result<()> {
         mapping::map(start, first, pages, rights, |frame| {
-            self.frames.capability(frame)
+            self.capabilities.of(frame)
         })?;
         let mut region = Region::new(start + pages * PAGE_SIZE, rights, kind);
         region
@@ -140,6 +215,16 @@ impl Memory {
 
     /// Takes away what is mapped in a range; where nothing is, nothing happens.
     pub fn unmap(&mut self, start: u64, bytes: u64) -> Result<()> {
+        self.take_away(start, bytes, Self::release)
+    }
+
+    /// Takes regions out of a range, and has `give` give their memory back.
+    fn take_away(
+        &mut self,
+        start: u64,
+        bytes: u64,
+        give: impl Fn(&mut Self, u64, &Region) -> Result<()>,
+    ) -> Result<()> {
         let end = round_up(bytes)
             .and_then(|bytes| start.checked_add(bytes))
             .ok_or(Errno::EINVAL)?;
@@ -152,25 +237,64 @@ impl Memory {
             let Some(region) = self.regions.remove(&first) else {
                 break;
             };
-            self.release(first, &region)?;
+            give(self, first, &region)?;
         }
         Ok(())
     }
 
-    /// Gives the frames of a region back.
+    /// Gives the memory of a region back.
     fn release(&mut self, start: u64, region: &Region) -> Result<()> {
         match region.kind {
-            Kind::Window => {
-                let first = (start - FRAME_WINDOW) / PAGE_SIZE;
-                self.frames.free(first, (region.end - start) / PAGE_SIZE);
+            Kind::Arena => {
+                if region.rights != Rights::READ_WRITE {
+                    self.change_rights(start, region, Rights::READ_WRITE)?;
+                }
+                self.arena.free(start, (region.end - start) / PAGE_SIZE);
             }
             Kind::Lazy => {
-                mapping::unmap(region.pages.keys().copied())?;
+                self.unmap_pages(region)?;
                 for &frame in region.pages.values() {
-                    self.frames.free(frame, 1);
+                    self.free_frames(frame, 1);
                 }
             }
-            Kind::Image => mapping::unmap(region.pages.keys().copied())?,
+            Kind::Image => self.unmap_pages(region)?,
+        }
+        Ok(())
+    }
+
+    /// Unmaps the pages of a region that are mapped.
+    fn unmap_pages(&self, region: &Region) -> Result<()> {
+        match region.rights {
+            Rights::NONE => Ok(()),
+            _ => mapping::unmap(region.pages.keys().copied()),
+        }
+    }
+
+    /// Has the pages of a region that are there mapped with other rights than before. Without any they are not mapped.
+    fn change_rights(&self, start: u64, region: &Region, rights: Rights) -> Result<()> {
+        let pages: BTreeMap<u64, u64> = match region.kind {
+            Kind::Arena => self.arena.pages(start, region.end).collect(),
+            Kind::Lazy | Kind::Image => region.pages.clone(),
+        };
+        let addresses = pages.keys().copied();
+        let entries = pages.iter().map(|(&address, &frame)| (address, frame));
+        let capability = |frame| self.capabilities.of(frame);
+        match (region.rights, rights) {
+            (before, after) if before == after => Ok(()),
+            (_, Rights::NONE) => mapping::unmap(addresses),
+            (Rights::NONE, _) => mapping::map_pages(entries, rights, capability),
+            _ => mapping::protect(entries, rights, capability),
+        }
+    }
+
+    /// Takes the pages of an arena region out of the arena, so that others can take their place.
+    fn carve(&mut self, start: u64, region: &Region) -> Result<()> {
+        let pages = self.arena.remove(start, region.end);
+        if region.rights != Rights::NONE {
+            mapping::unmap(pages.keys().copied())?;
+        }
+        for frame in pages.into_values() {
+            self.free_frames(frame, 1);
         }
         Ok(())
     }
@@ -185,7 +309,7 @@ impl Memory {
         }
     }
 
-    /// Changes rights. Window memory stays readable and writable: it can only lose rights that nobody misses.
+    /// Changes rights.
     pub fn protect(&mut self, start: u64, bytes: u64, rights: Rights) -> Result<()> {
         let end = round_up(bytes)
             .and_then(|bytes| start.checked_add(bytes))
@@ -198,19 +322,49 @@ impl Memory {
         }
         self.cut(start);
         self.cut(end);
+        for (&first, region) in self.regions.range(start..end) {
+            self.change_rights(first, region, rights)?;
+        }
         for region in self.regions.range_mut(start..end).map(|(_, region)| region) {
-            if region.kind == Kind::Window {
-                if rights.contains(Rights::EXECUTE) {
-                    return Err(Errno::EACCES);
-                }
-                continue;
-            }
             region.rights = rights;
-            let pages = region
-                .pages
-                .iter()
-                .map(|(&address, &frame)| (address, frame));
-            mapping::protect(pages, rights, |frame| self.frames.capability(frame))?;
+        }
+        Ok(())
+    }
+
+    /// Makes private memory read as zero again.
+    pub fn discard(&mut self, start: u64, bytes: u64) -> Result<()> {
+        let end = round_up(bytes)
+            .and_then(|bytes| start.checked_add(bytes))
+            .ok_or(Errno::EINVAL)?;
+        if !start.is_multiple_of(PAGE_SIZE) {
+            return Err(Errno::EINVAL);
+        }
+        if !self.is_mapped(start, end) {
+            return Err(Errno::ENOMEM);
+        }
+        self.cut(start);
+        self.cut(end);
+        let (mut taken, mut kept) = (Vec::new(), Vec::new());
+        for (&first, region) in self.regions.range_mut(start..end) {
+            match region.kind {
+                Kind::Arena => {
+                    kept.extend(self.arena.pages(first, region.end).map(|(_, frame)| frame));
+                }
+                Kind::Lazy => {
+                    let pages = core::mem::take(&mut region.pages);
+                    if region.rights != Rights::NONE {
+                        mapping::unmap(pages.keys().copied())?;
+                    }
+                    taken.extend(pages.into_values());
+                }
+                Kind::Image => {}
+            }
+        }
+        for frame in taken {
+            self.free_frames(frame, 1);
+        }
+        for frame in kept {
+            program_memory::zero(self.view(frame), PAGE_SIZE)?;
         }
         Ok(())
     }
@@ -260,14 +414,9 @@ impl Memory {
             .next()
             .map_or(limit, |(&next, _)| limit.min(next));
         let pages = (limit - page) / PAGE_SIZE;
-        let Some(first) = self.frames.allocate(pages) else {
+        let Some(first) = self.map_clean(page, pages, rights) else {
             return false;
         };
-        let capability = self.frames.capability(first);
-        if mapping::map(page, first, pages, rights, |_| capability).is_err() {
-            self.frames.free(first, pages);
-            return false;
-        }
         if let Some(region) = self.regions.get_mut(&start) {
             region
                 .pages
@@ -278,26 +427,37 @@ impl Memory {
 
     /// Moves the program break; gives where it is then.
     pub fn set_break(&mut self, wanted: u64) -> u64 {
-        let (start, current) = self.program_break;
-        if start == 0 {
-            let Ok(start) = self.map_anonymous(BREAK_BYTES, Rights::READ_WRITE) else {
-                return 0;
-            };
-            self.program_break = (start, start);
-            return start;
+        let current = self.program_break;
+        if !(BREAK_START..=BREAK_END).contains(&wanted) {
+            return current;
         }
-        if (start..=start + BREAK_BYTES).contains(&wanted) {
-            if wanted < current {
-                // What comes back later is zero.
-                let _ = exo_rt::program_memory::zero(wanted, current - wanted);
-            }
-            self.program_break.1 = wanted;
+        let mapped = match self.regions.get(&BREAK_START) {
+            Some(region) => region.end,
+            None => BREAK_START,
+        };
+        if wanted > mapped && self.extend_break(mapped, wanted).is_none() {
+            return current;
         }
-        self.program_break.1
+        if wanted < current {
+            // What comes back later is zero.
+            let _ = program_memory::zero(wanted, current - wanted);
+        }
+        self.program_break = wanted;
+        wanted
     }
 
-    /// Whether an address is one of the frame window.
-    pub fn is_window(address: u64) -> bool {
-        (FRAME_WINDOW..FRAME_WINDOW + FRAME_WINDOW_SIZE).contains(&address)
+    /// Puts memory behind the program break.
+    fn extend_break(&mut self, mapped: u64, wanted: u64) -> Option<()> {
+        let pages = (wanted - mapped).div_ceil(PAGE_SIZE);
+        let pages = pages.next_multiple_of(BREAK_PAGES);
+        let first = self.map_clean(mapped, pages, Rights::READ_WRITE)?;
+        self.arena.back(mapped, first, pages);
+        let end = mapped + pages * PAGE_SIZE;
+        let region = Region::new(end, Rights::READ_WRITE, Kind::Arena);
+        self.regions
+            .entry(BREAK_START)
+            .and_modify(|region| region.end = end)
+            .or_insert(region);
+        Some(())
     }
 }

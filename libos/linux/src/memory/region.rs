@@ -7,8 +7,8 @@ use exo_abi::Rights;
 /// What is behind a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The frame window shows it.
-    Window,
+    /// Pages of the arena.
+    Arena,
     /// Pages come when they are touched.
     Lazy,
     /// Pages of the program's file.
@@ -24,7 +24,7 @@ pub struct Region {
     pub rights: Rights,
     /// What is behind it.
     pub kind: Kind,
-    /// Frame numbers of the pages that are mapped, by address. Window regions need none.
+    /// Frame numbers of the pages that are mapped, by address. The arena knows those of its own.
     pub pages: BTreeMap<u64, u64>,
 }
 

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
-use exo_rt::{program_memory, window};
+use exo_rt::program_memory;
 
 use crate::errno::{Errno, Result};
 use crate::memory::Memory;
@@ -78,10 +78,10 @@ impl Rewriter {
     pub fn new(memory: &mut Memory, below: u64) -> Result<Self> {
         const PAGES: u64 = trampoline::PAGES;
         let start = below.checked_sub(PAGES * PAGE_SIZE).ok_or(Errno::ENOMEM)?;
-        let first = memory.frames.allocate(PAGES).ok_or(Errno::ENOMEM)?;
+        let first = memory.take_frames(PAGES).ok_or(Errno::ENOMEM)?;
         memory.map_frames(start, first, PAGES, Rights::READ_EXECUTE, Kind::Lazy)?;
         Ok(Self {
-            trampolines: Trampolines::new(start, window::address_of(first))?,
+            trampolines: Trampolines::new(start, memory.view(first))?,
             codes: Vec::new(),
             left: BTreeSet::new(),
         })
