@@ -8,9 +8,11 @@
 extern crate alloc;
 
 pub mod calls;
+pub mod dispatcher;
 pub mod errno;
 pub mod executable;
 pub mod files;
+mod idle;
 pub mod loader;
 pub mod memory;
 pub mod message;
@@ -19,3 +21,5 @@ pub mod process;
 pub mod rewrite;
 pub mod stack;
 pub mod statistics;
+pub mod thread;
+pub mod wait;

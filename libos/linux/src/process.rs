@@ -9,11 +9,14 @@ use crate::memory::Memory;
 use crate::options::Options;
 use crate::rewrite::Rewriter;
 use crate::statistics::Statistics;
+use crate::thread::Threads;
 
 /// A program, and everything that the personality keeps for it.
 pub struct Process {
     /// How it was started.
     pub options: Options,
+    /// Its threads.
+    pub threads: Threads,
     /// Its memory.
     pub memory: Memory,
     /// Its file system.
@@ -36,6 +39,8 @@ pub struct Process {
     pub epoch: u64,
 }
 
+/// Number of the first process, and of its first thread.
+pub const FIRST: u32 = 1;
 /// Signals, numbered from 1.
 pub const SIGNALS: usize = 64;
 
@@ -46,6 +51,7 @@ impl Process {
         Self {
             directory: alloc::vec![tree.root.clone()],
             options,
+            threads: Threads::new(FIRST),
             memory: Memory::default(),
             tree,
             descriptors: Descriptors::default(),

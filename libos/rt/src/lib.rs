@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod console;
+pub mod context;
 pub mod dma;
 pub mod environment;
 pub mod events;

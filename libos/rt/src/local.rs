@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering, compiler_fence};
 
 /// A value that is lent to one user at a time.
 pub struct Local<T> {
@@ -24,12 +24,16 @@ impl<T> Local<T> {
 
     /// Lends the value to `user`; `None` if it is lent already, that is, inside an upcall that came while it was.
     pub fn with<R>(&self, user: impl FnOnce(&mut T) -> R) -> Option<R> {
-        if self.lent.swap(true, Ordering::Acquire) {
+        // No locked instruction: an upcall handler that comes between the two gives back what it borrows before it goes.
+        if self.lent.load(Ordering::Relaxed) {
             return None;
         }
+        self.lent.store(true, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
         // SAFETY: `lent` was false, so no other reference exists until it is false again.
         let result = user(unsafe { &mut *self.value.get() });
-        self.lent.store(false, Ordering::Release);
+        compiler_fence(Ordering::SeqCst);
+        self.lent.store(false, Ordering::Relaxed);
         Some(result)
     }
 }

@@ -12,11 +12,21 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use exo_abi::upcall::{VECTOR_SYSCALL, Vector};
 
-use crate::processor::MXCSR_DEFAULT;
+use crate::context::{self, Context};
 use crate::upcall::Fault;
 
+/// How a program goes on behind a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Exit {
+    /// As one that has called: with rcx and r11 lost, and x87 as it lies in the processor.
+    Call = 0,
+    /// With all registers as the [`Fault`] has them.
+    Whole = 1,
+}
+
 /// Handles a system call: number in `rax`, arguments in `rdi rsi rdx r10 r8 r9`, result to `rax`.
-pub type Handler = fn(&mut Fault);
+pub type Handler = fn(&mut Fault) -> Exit;
 
 static HANDLER: AtomicUsize = AtomicUsize::new(0);
 
@@ -49,47 +59,23 @@ pub fn redirect(fault: &mut Fault) {
 }
 
 /// Interrupts on, all else clear.
-const FLAGS: u64 = 0x202;
+pub(crate) const FLAGS: u64 = 0x202;
 /// Bytes of the stack on which the handler runs.
 const STACK_SIZE: usize = 256 << 10;
 
-/// Lets the program run from `instruction` on, with its stack at `stack` and everything else clear. The caller's stack is given up.
-pub fn start_program(instruction: u64, stack: u64) -> ! {
-    // SAFETY: the program runs on a stack of its own, and comes back by the handler only.
-    unsafe { enter_program(instruction, stack) }
+/// Lets a thread of the program run. The caller's stack is given up.
+pub fn start(context: &Context) -> ! {
+    let mut fault = Fault::ZERO;
+    context.load(&mut fault);
+    // SAFETY: the program runs on a stack of its own, and comes back by the handlers only.
+    unsafe { leave(&raw const fault) }
 }
 
 /// # Safety
-/// What the caller's stack holds is given up.
+/// What the caller's stack holds is given up; `fault` is valid.
 #[unsafe(naked)]
-unsafe extern "C" fn enter_program(instruction: u64, stack: u64) -> ! {
-    naked_asm!(
-        "mov rsp, rsi",
-        "mov rcx, rdi",
-        "push {mxcsr}",
-        "ldmxcsr dword ptr [rsp]",
-        "pop rax",
-        "fninit",
-        ".irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
-        "pxor xmm\\number, xmm\\number",
-        ".endr",
-        "xor eax, eax",
-        "xor ebx, ebx",
-        "xor edx, edx",
-        "xor esi, esi",
-        "xor edi, edi",
-        "xor ebp, ebp",
-        "xor r8d, r8d",
-        "xor r9d, r9d",
-        "xor r10d, r10d",
-        "xor r11d, r11d",
-        "xor r12d, r12d",
-        "xor r13d, r13d",
-        "xor r14d, r14d",
-        "xor r15d, r15d",
-        "jmp rcx",
-        mxcsr = const MXCSR_DEFAULT,
-    )
+unsafe extern "C" fn leave(fault: *const Fault) -> ! {
+    naked_asm!("mov rsp, rdi", "jmp exo_resume")
 }
 
 unsafe extern "C" {
@@ -97,16 +83,16 @@ unsafe extern "C" {
     static exo_system_call_entry: u8;
 }
 
-extern "C" fn handle(call: &mut Fault) {
+extern "C" fn handle(call: &mut Fault) -> Exit {
     let handler = HANDLER.load(Ordering::Relaxed);
     assert!(handler != 0, "a system call, and nobody handles them");
     // SAFETY: `set_handler` alone writes it, from a `Handler`.
     let handler: Handler = unsafe { core::mem::transmute::<usize, Handler>(handler) };
-    handler(call);
+    handler(call)
 }
 
-/// Where the SSE registers lie in what `fxsave64` writes (Intel SDM volume 1, table 10-2). x87 and MXCSR stay the program's.
-const VECTORS: usize = offset_of!(Fault, floating_point) + 160;
+/// Where the SSE registers lie. x87 and MXCSR stay the program's.
+const VECTORS: usize = offset_of!(Fault, floating_point) + context::VECTORS.start;
 
 // Entered with rcx = where the program goes on, rsp = the program's stack, r11 lost, all else the program's.
 // Only baseline code runs until the way back, so that the upper halves of vector registers stay as they are.
@@ -115,7 +101,7 @@ global_asm!(
     ".balign 16",
     "exo_system_call_entry:",
     "mov r11, rsp",
-    "lea rsp, [rip + exo_system_call_stack + {stack_size} - {size}]",
+    "lea rsp, [rip + exo_system_call_fault]",
     "mov [rsp + {rsp}], r11",
     "mov [rsp + {rip}], rcx",
     "mov [rsp + {rax}], rax",
@@ -138,6 +124,8 @@ global_asm!(
     ".endr",
     "mov rdi, rsp",
     "call {handle}",
+    "test eax, eax",
+    "jnz exo_resume",
     ".irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
     "movaps xmm\\number, [rsp + {vectors} + 16 * \\number]",
     ".endr",
@@ -160,7 +148,8 @@ global_asm!(
     ".popsection",
     ".pushsection .bss.exo_system_call, \"aw\", @nobits",
     ".balign 64",
-    "exo_system_call_stack: .zero {stack_size}",
+    "exo_system_call_stack: .zero {stack_size} - {size}",
+    "exo_system_call_fault: .zero {size}",
     ".popsection",
     stack_size = const STACK_SIZE,
     size = const size_of::<Fault>().next_multiple_of(64),

@@ -18,7 +18,7 @@ use crate::window::UPCALL_STACK_SIZE;
 use crate::{environment, family, gate, panic, println, processor, start, window};
 
 /// Everything that an exception interrupted. A handler may change it; the change is what goes on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[repr(C, align(16))]
 pub struct Fault {
     /// x87 and SSE state, as `fxsave64` writes it.
@@ -68,6 +68,34 @@ pub struct Fault {
 }
 
 const _: () = assert!(offset_of!(Fault, rsp) == offset_of!(Fault, rflags) + 8);
+
+impl Fault {
+    /// Nothing in any register.
+    pub(crate) const ZERO: Self = Self {
+        floating_point: [0; 512],
+        rax: 0,
+        rbx: 0,
+        rcx: 0,
+        rdx: 0,
+        rsi: 0,
+        rdi: 0,
+        rbp: 0,
+        r8: 0,
+        r9: 0,
+        r10: 0,
+        r11: 0,
+        r12: 0,
+        r13: 0,
+        r14: 0,
+        r15: 0,
+        vector: 0,
+        error_code: 0,
+        address: 0,
+        rip: 0,
+        rflags: 0,
+        rsp: 0,
+    };
+}
 
 /// What a handler wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +262,8 @@ global_asm!(
     "mov rdi, rsp",
     "call {handle}",
 
-    "fxrstor64 [rsp]",                    // rsp = the saved state
+    "exo_resume:",                        // rsp = the saved state
+    "fxrstor64 [rsp]",
     "mov rax, [rsp + {rip}]",
     "mov [rip + exo_resume_address], rax",
     "mov rax, [rsp + {rax}]",

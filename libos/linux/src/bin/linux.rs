@@ -14,10 +14,12 @@ use exo_linux::files::open::OpenFile;
 use exo_linux::options::{Mode, Options};
 use exo_linux::process::Process;
 use exo_linux::rewrite::{Code, Rewriter};
-use exo_linux::{calls, loader, message, stack};
+use exo_linux::{calls, dispatcher, loader, message, stack};
+use exo_rt::context::Context;
 use exo_rt::local::Local;
+use exo_rt::system_call::Exit;
 use exo_rt::upcall::{Action, Fault};
-use exo_rt::{environment, system_call, upcall};
+use exo_rt::{context, environment, system_call, upcall};
 use linux_raw_sys::general::{O_RDWR, SIGSEGV};
 
 exo_rt::program!(main, family);
@@ -39,7 +41,8 @@ fn main() -> u64 {
     };
     upcall::set_handler(handle_exception);
     system_call::set_handler(handle_call);
-    system_call::start_program(entry, stack)
+    context::probe();
+    system_call::start(&Context::new(entry, stack))
 }
 
 /// Loads the program; its first instruction and its stack.
@@ -97,16 +100,11 @@ fn open_console(process: &mut Process) {
 }
 
 /// A system call, however it came.
-fn handle_call(call: &mut Fault) {
-    let arguments = [call.rdi, call.rsi, call.rdx, call.r10, call.r8, call.r9];
-    let number = call.rax;
-    let result = PROCESS.with(|process| {
-        let process = process.as_mut()?;
-        Some(calls::execute(process, number, arguments))
-    });
-    call.rax = result
+fn handle_call(call: &mut Fault) -> Exit {
+    PROCESS
+        .with(|process| Some(dispatcher::handle_call(process.as_mut()?, call)))
         .flatten()
-        .expect("a system call within a system call");
+        .expect("a system call within a system call")
 }
 
 /// An exception of the program: a system call that traps, a page that is to be mapped, or its end.

@@ -12,20 +12,23 @@ pub mod program;
 mod signal;
 pub use signal::STATUS_OF_SIGNAL;
 mod time;
+pub use time::now;
 
 use alloc::string::String;
 use core::fmt::Write;
 
 use linux_raw_sys::general as linux;
 
-use crate::errno::{Errno, Result, encode};
+use crate::errno::{Errno, Result};
 use crate::process::Process;
+use crate::wait::{self, Stop};
 
 /// Arguments of a call, in the order of Linux.
 pub type Arguments = [u64; 6];
 
-/// What does a call.
-type Handler = fn(&mut Process, Arguments) -> Result;
+/// What does a call. One that has to wait has changed nothing yet, or what it has done is in [`crate::wait::Wait::moved`]: it is done
+/// again from its start.
+type Handler = fn(&mut Process, Arguments) -> wait::Result;
 
 /// One row of the table.
 pub struct Call {
@@ -35,14 +38,26 @@ pub struct Call {
     pub name: &'static str,
     /// Arguments that it has.
     pub arguments: usize,
+    /// It reads or changes the registers of its thread, beyond arguments and value.
+    pub wants_context: bool,
     handler: Handler,
 }
 
+/// A row is number, name, arguments, handler, and `whole` where that wants all registers of the thread. A handler that never waits gives
+/// an error number, any other a [`Stop`].
 macro_rules! calls {
-    ($($number:ident $name:literal $arguments:literal $handler:path;)*) => {
+    ($($number:ident $name:literal $arguments:literal $handler:path $(, $whole:ident)?;)*) => {
         /// Every call that is implemented.
-        pub const CALLS: &[Call] = &[$(Call { number: linux::$number, name: $name, arguments: $arguments, handler: $handler }),*];
+        pub const CALLS: &[Call] = &[$(Call {
+            number: linux::$number,
+            name: $name,
+            arguments: $arguments,
+            wants_context: calls!(@ $($whole)?),
+            handler: |process, arguments| $handler(process, arguments).map_err(Stop::from),
+        }),*];
     };
+    (@ whole) => { true };
+    (@) => { false };
 }
 
 calls! {
@@ -139,37 +154,48 @@ static TABLE: [Option<&Call>; TABLE_SIZE] = {
     table
 };
 
-/// Does a call; the value for the program.
-pub fn execute(process: &mut Process, number: u64, arguments: Arguments) -> u64 {
-    process.statistics.calls += 1;
-    let call = usize::try_from(number)
-        .ok()
-        .and_then(|number| *TABLE.get(number)?);
+/// The call of a number.
+pub fn find(number: u64) -> Option<&'static Call> {
+    let number = usize::try_from(number).ok()?;
+    *TABLE.get(number)?
+}
+
+/// Does a call, or answers that there is no such.
+pub fn execute(
+    process: &mut Process,
+    call: Option<&Call>,
+    number: u64,
+    arguments: Arguments,
+) -> wait::Result {
     let Some(call) = call else {
         *process.statistics.unknown.entry(number).or_default() += 1;
         if process.options.strace {
-            trace(
-                &alloc::format!("syscall_{number}"),
-                &arguments,
-                Err(Errno::ENOSYS),
-            );
+            let name = alloc::format!("syscall_{number}");
+            trace(&name, &arguments, Err(Errno::ENOSYS));
         }
-        return encode(Err(Errno::ENOSYS));
+        return Err(Errno::ENOSYS.into());
     };
+    if process.options.strace {
+        return execute_traced(process, call, arguments);
+    }
+    (call.handler)(process, arguments)
+}
+
+/// Does a call and prints it, once it is done.
+#[cold]
+fn execute_traced(process: &mut Process, call: &Call, arguments: Arguments) -> wait::Result {
     // What ends the program does not come back to be printed.
-    let is_end = call.number == linux::__NR_exit_group || call.number == linux::__NR_exit;
-    if process.options.strace && is_end {
+    if call.number == linux::__NR_exit_group || call.number == linux::__NR_exit {
         crate::message!("{}({:#x}) = ?", call.name, arguments[0]);
     }
     let result = (call.handler)(process, arguments);
-    if process.options.strace {
-        trace(
-            call.name,
-            arguments.get(..call.arguments).unwrap_or_default(),
-            result,
-        );
+    let shown = arguments.get(..call.arguments).unwrap_or_default();
+    match &result {
+        Ok(value) => trace(call.name, shown, Ok(*value)),
+        Err(Stop::Error(error)) => trace(call.name, shown, Err(*error)),
+        Err(Stop::Wait(_) | Stop::End) => {}
     }
-    encode(result)
+    result
 }
 
 /// Prints a call, as strace does.

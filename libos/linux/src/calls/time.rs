@@ -9,6 +9,7 @@ use linux_raw_sys::general::{
 use super::{Arguments, program};
 use crate::errno::{Errno, Result};
 use crate::process::Process;
+use crate::wait::{self, Wait};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -62,14 +63,6 @@ pub fn seconds(process: &mut Process, [address, ..]: Arguments) -> Result {
     Ok(time)
 }
 
-/// Waits until a moment.
-fn wait_until(moment: u64) {
-    let mut spinner = exo_rt::wait::Spinner::new();
-    while now() < moment {
-        spinner.relax();
-    }
-}
-
 fn duration(process: &mut Process, address: u64) -> Result {
     let [seconds, nanoseconds] = program::read_words(process, address)?;
     if nanoseconds >= SECOND || seconds > i64::MAX as u64 {
@@ -78,13 +71,24 @@ fn duration(process: &mut Process, address: u64) -> Result {
     Ok(seconds.saturating_mul(SECOND).saturating_add(nanoseconds))
 }
 
-pub fn sleep(process: &mut Process, [address, ..]: Arguments) -> Result {
-    let duration = duration(process, address)?;
-    wait_until(now().saturating_add(duration));
-    Ok(0)
+/// Waits until the moment that `moment` tells when the call is made first.
+fn sleep_until(process: &mut Process, moment: impl FnOnce() -> u64) -> wait::Result {
+    let deadline = process.threads.current.deadline(moment);
+    if now() >= deadline {
+        return Ok(0);
+    }
+    Err(Wait::until(deadline).into())
 }
 
-pub fn sleep_on_clock(process: &mut Process, [clock, flags, address, ..]: Arguments) -> Result {
+pub fn sleep(process: &mut Process, [address, ..]: Arguments) -> wait::Result {
+    let duration = duration(process, address)?;
+    sleep_until(process, || now().saturating_add(duration))
+}
+
+pub fn sleep_on_clock(
+    process: &mut Process,
+    [clock, flags, address, ..]: Arguments,
+) -> wait::Result {
     const ABSOLUTE: u64 = 1;
     let time = duration(process, address)?;
     let current = read(process, clock)?;
@@ -92,12 +96,14 @@ pub fn sleep_on_clock(process: &mut Process, [clock, flags, address, ..]: Argume
         ABSOLUTE => time.saturating_sub(current),
         _ => time,
     };
-    wait_until(now().saturating_add(left));
-    Ok(0)
+    sleep_until(process, || now().saturating_add(left))
 }
 
-pub fn give_way(_: &mut Process, _: Arguments) -> Result {
-    if exo_rt::wait::shares_vcpu() {
+/// Lets the other threads have their turns, or other processes.
+pub fn give_way(process: &mut Process, _: Arguments) -> Result {
+    if !process.threads.run_queue.is_empty() {
+        process.threads.give_turn();
+    } else if exo_rt::wait::shares_vcpu() {
         exo_rt::wait::yield_now();
     }
     Ok(0)

@@ -1,0 +1,30 @@
+//! What an environment does while none of its threads can run: it sleeps, until an event, a moment, or a word of another process.
+
+use exo_rt::{environment, gate, predicate, processor, revocation, wait};
+
+/// Nanoseconds that 10^6 ticks of a counter of 1 kHz take.
+const SCALE: u128 = 1_000_000;
+
+/// The time stamp of a moment in nanoseconds.
+fn time_stamp_of(moment: u64) -> u64 {
+    let ticks = u128::from(moment) * u128::from(processor::time_stamp_khz().max(1));
+    u64::try_from(ticks.div_ceil(SCALE)).unwrap_or(u64::MAX)
+}
+
+/// Sleeps until something may have changed, at the latest until `deadline` in nanoseconds.
+pub fn sleep(deadline: Option<u64>) {
+    revocation::serve();
+    let events = predicate::events_differ(environment::events());
+    let bound = match deadline {
+        Some(moment) => {
+            gate::predicate_bind(&[events, predicate::time_reached(time_stamp_of(moment))])
+        }
+        None => gate::predicate_bind(&[events]),
+    };
+    // Without a timer there is no sleep that ends at a moment.
+    let slept = bound.is_ok() && gate::environment_sleep().is_ok();
+    if !slept && wait::shares_vcpu() {
+        wait::yield_now();
+    }
+    revocation::serve();
+}
