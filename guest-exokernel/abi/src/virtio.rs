@@ -62,8 +62,10 @@ pub mod status {
     pub const FAILED: u8 = 128;
 }
 
-/// Feature bits (sections 5.2.3 and 6).
+/// Feature bits (sections 5.2.3, 5.3.3 and 6).
 pub mod feature {
+    /// Console: the configuration has the size of the terminal.
+    pub const CONSOLE_SIZE: u64 = 1 << 0;
     /// Block: the disk is read-only.
     pub const BLOCK_READ_ONLY: u64 = 1 << 5;
     /// Block: flush requests.
@@ -119,6 +121,12 @@ pub mod block {
     pub const STATUS_UNSUPPORTED: u8 = 2;
     /// Offset of the capacity in the device's configuration, in sectors (section 5.2.4).
     pub const CONFIGURATION_CAPACITY: u64 = 0;
+}
+
+/// Consoles (section 5.3).
+pub mod console {
+    /// Offset of the number of columns in the device's configuration; behind it, also of 2 bytes, that of rows. 0: unknown.
+    pub const CONFIGURATION_SIZE: u64 = 0;
 }
 
 /// Requests of the IOMMU (section 5.13.6). All start with a 4-byte head, of which the first byte is the kind, and a 4-byte domain, and

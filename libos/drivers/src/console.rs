@@ -1,6 +1,9 @@
-//! Virtio console driver: one port, polled, for programs that read lines.
+//! Virtio console driver: one port, whose bytes are sent and received as far as there is room, without waiting.
+
+use alloc::collections::VecDeque;
 
 use exo_abi::function::QueueService;
+use exo_abi::virtio::console::CONFIGURATION_SIZE;
 use exo_rt::dma::DmaMemory;
 use exo_rt::environment::{self, Function};
 use exo_rt::gate;
@@ -8,15 +11,20 @@ use exo_rt::wait::Spinner;
 
 use crate::queue::{BadAnswer, Part, Queue, RingLayout};
 use crate::transport::{OpenError, Transport};
+use crate::virtio::feature;
 
 /// Queue that brings input (virtio 1.2, section 5.3.2).
 const RECEIVE: u16 = 0;
 /// Queue that takes output.
 const TRANSMIT: u16 = 1;
-/// Entries of each queue; one is in use at a time.
-const QUEUE_SIZE: u16 = 2;
-/// Bytes of the input and of the output buffer.
-const BUFFER_SIZE: u64 = 4096;
+/// Entries of the input queue; one is in use at a time.
+const RECEIVE_SIZE: u16 = 2;
+/// Most entries of the output queue.
+const TRANSMIT_SIZE: u16 = 64;
+/// Bytes of the input buffer.
+const INPUT_SIZE: u64 = 16 << 10;
+/// Bytes of the output buffer, a ring.
+const OUTPUT_SIZE: u64 = 64 << 10;
 
 /// A console.
 pub struct Console {
@@ -30,24 +38,43 @@ pub struct Console {
     position: u64,
     filled: u64,
     ended: bool,
+    /// Bytes that were ever put into `output`, and those that the device has taken.
+    sent: u64,
+    taken: u64,
+    /// Lengths of the pieces that the device has not taken yet.
+    pieces: VecDeque<u32>,
+    /// Why output was lost, as the host's error number.
+    error: u32,
+}
+
+/// What has been received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// Nothing now.
+    Nothing,
+    /// Nothing, and nothing will come.
+    End,
 }
 
 impl Console {
     /// Binds a function and starts the device.
     pub fn open(function: Function, service: QueueService) -> Result<Self, OpenError> {
         let transport = Transport::bind(function)?;
-        transport.negotiate(0)?;
+        transport.negotiate(feature::CONSOLE_SIZE)?;
         transport.set_configuration_vector(service)?;
-        let open_queue = |index| {
-            if transport.queue_size_limit(index) < QUEUE_SIZE {
+        let open_queue = |index, size: u16| {
+            let size = size.min(transport.queue_size_limit(index));
+            if size < RECEIVE_SIZE {
                 return Err(OpenError::Queue(index));
             }
-            let memory = allocate(RingLayout::new(QUEUE_SIZE).bytes)?;
-            transport.open_queue(index, QUEUE_SIZE, memory, service)
+            let memory = allocate(RingLayout::new(size).bytes)?;
+            transport.open_queue(index, size, memory, service)
         };
-        let receive = open_queue(RECEIVE)?;
-        let transmit = open_queue(TRANSMIT)?;
-        let (input, output) = (allocate(BUFFER_SIZE)?, allocate(BUFFER_SIZE)?);
+        let receive = open_queue(RECEIVE, RECEIVE_SIZE)?;
+        let transmit = open_queue(TRANSMIT, TRANSMIT_SIZE)?;
+        let (input, output) = (allocate(INPUT_SIZE)?, allocate(OUTPUT_SIZE)?);
         transport.start();
         Ok(Self {
             transport,
@@ -59,60 +86,148 @@ impl Console {
             position: 0,
             filled: 0,
             ended: false,
+            sent: 0,
+            taken: 0,
+            pieces: VecDeque::new(),
+            error: 0,
         })
+    }
+
+    /// Columns and rows of the terminal behind it; 0 where there is none.
+    pub fn size(&self) -> (u16, u16) {
+        let word = self.transport.configuration_u64(CONFIGURATION_SIZE);
+        (word as u16, (word >> 16) as u16)
+    }
+
+    /// The host's error number, if output was lost, else 0.
+    pub fn error(&self) -> u32 {
+        self.error
+    }
+
+    /// Whether an interrupt tells when the device has taken output. One always tells of input.
+    pub fn set_output_interrupts(&self, wanted: bool) {
+        self.transmit.set_interrupts(wanted);
+    }
+
+    /// Sends bytes as far as there is room; says how many.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<usize, BadAnswer> {
+        self.reclaim()?;
+        let mut rest = bytes;
+        while !rest.is_empty() && self.room() != 0 {
+            let place = self.sent % OUTPUT_SIZE;
+            let most = self.room().min(OUTPUT_SIZE - place) as usize;
+            let (piece, later) = rest.split_at(most.min(rest.len()));
+            self.output.copy_in(place, piece);
+            let part = Part {
+                address: self.output.physical(place),
+                length: piece.len() as u32,
+                device_writes: false,
+            };
+            self.transmit
+                .add(&[part])
+                .expect("there is a descriptor where there is room");
+            self.pieces.push_back(part.length);
+            self.sent += piece.len() as u64;
+            rest = later;
+        }
+        if self.transmit.publish() {
+            self.transport.ring(TRANSMIT);
+        }
+        Ok(bytes.len() - rest.len())
+    }
+
+    /// Bytes that can be sent now, or will be when the device has taken what it was given.
+    pub fn room(&self) -> u64 {
+        match self.transmit.room() {
+            0 => 0,
+            _ => OUTPUT_SIZE - (self.sent - self.taken),
+        }
+    }
+
+    /// Looks what the device has taken; says whether that is everything.
+    pub fn reclaim(&mut self) -> Result<bool, BadAnswer> {
+        while let Some(used) = self.transmit.take()? {
+            // The device takes pieces in order.
+            let length = self.pieces.pop_front();
+            let length = u64::from(length.ok_or(BadAnswer(used.head.into()))?);
+            self.taken += length;
+            // A buffer that the device only reads comes back with length 0, or with why it was lost.
+            self.error = used.written;
+            environment::count_requests(1, length);
+        }
+        Ok(self.pieces.is_empty())
+    }
+
+    /// Takes what has been received, and asks for more when there is nothing left.
+    pub fn receive(&mut self, into: &mut [u8]) -> Result<Received, BadAnswer> {
+        if !self.has_received()? {
+            return Ok(Received::Nothing);
+        }
+        if self.ended {
+            return Ok(Received::End);
+        }
+        let bytes = ((self.filled - self.position) as usize).min(into.len());
+        if let Some(into) = into.get_mut(..bytes) {
+            self.input.copy_out(self.position, into);
+        }
+        self.position += bytes as u64;
+        Ok(Received::Bytes(bytes))
+    }
+
+    /// Whether [`Self::receive`] has something to give, the end included.
+    pub fn has_received(&mut self) -> Result<bool, BadAnswer> {
+        if self.ended || self.position != self.filled {
+            return Ok(true);
+        }
+        if self.receive.in_flight() == 0 {
+            let part = Part {
+                address: self.input.physical(0),
+                length: INPUT_SIZE as u32,
+                device_writes: true,
+            };
+            self.receive
+                .add(&[part])
+                .expect("the queue is empty between requests");
+            if self.receive.publish() {
+                self.transport.ring(RECEIVE);
+            }
+        }
+        let Some(used) = self.receive.take()? else {
+            return Ok(false);
+        };
+        self.position = 0;
+        self.filled = u64::from(used.written).min(INPUT_SIZE);
+        environment::count_requests(1, self.filled);
+        // The device gives a buffer back with nothing in it once, at the end.
+        self.ended = self.filled == 0;
+        Ok(true)
     }
 
     /// Writes bytes and waits until the device has taken them.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), BadAnswer> {
-        for piece in bytes.chunks(BUFFER_SIZE as usize) {
-            self.output.copy_in(0, piece);
-            let part = Part {
-                address: self.output.physical(0),
-                length: piece.len() as u32,
-                device_writes: false,
-            };
-            run(
-                &mut self.transmit,
-                &self.transport,
-                TRANSMIT,
-                part,
-                self.service,
-            )?;
-            environment::count_requests(1, piece.len() as u64);
+        let mut rest = bytes;
+        let mut wait = Waiting::new(self.service);
+        loop {
+            let sent = self.send(rest)?;
+            rest = rest.get(sent..).unwrap_or_default();
+            if self.reclaim()? && rest.is_empty() {
+                return Ok(());
+            }
+            wait.relax();
         }
-        Ok(())
     }
 
     /// The next byte of input, for which it waits; `None` at its end.
     pub fn read_byte(&mut self) -> Result<Option<u8>, BadAnswer> {
-        if self.ended {
-            return Ok(None);
-        }
-        if self.position == self.filled {
-            let part = Part {
-                address: self.input.physical(0),
-                length: BUFFER_SIZE as u32,
-                device_writes: true,
-            };
-            let written = run(
-                &mut self.receive,
-                &self.transport,
-                RECEIVE,
-                part,
-                self.service,
-            )?;
-            self.position = 0;
-            self.filled = u64::from(written).min(BUFFER_SIZE);
-            environment::count_requests(1, self.filled);
-            // The device gives a buffer back with nothing in it once, at the end.
-            self.ended = self.filled == 0;
-            if self.ended {
-                return Ok(None);
+        let mut byte = [0];
+        let mut wait = Waiting::new(self.service);
+        loop {
+            match self.receive(&mut byte)? {
+                Received::Bytes(_) => return Ok(byte.first().copied()),
+                Received::End => return Ok(None),
+                Received::Nothing => wait.relax(),
             }
         }
-        let byte = self.input.read_u8(self.position);
-        self.position += 1;
-        Ok(Some(byte))
     }
 }
 
@@ -127,30 +242,29 @@ fn allocate(bytes: u64) -> Result<DmaMemory, OpenError> {
     DmaMemory::allocate(bytes).map_err(|error| OpenError::Refused("map memory for DMA", error))
 }
 
-/// Does one request and waits for it.
-fn run(
-    queue: &mut Queue<DmaMemory>,
-    transport: &Transport,
-    index: u16,
-    part: Part,
+/// Waits for the device between two looks at what it has done.
+struct Waiting {
     service: QueueService,
-) -> Result<u32, BadAnswer> {
-    queue
-        .add(&[part])
-        .expect("the queue is empty between requests");
-    if queue.publish() {
-        transport.ring(index);
-    }
-    let mut spinner = Spinner::new();
-    loop {
-        let seen = environment::events();
-        if let Some(used) = queue.take()? {
-            return Ok(used.written);
+    spinner: Spinner,
+    seen: u64,
+}
+
+impl Waiting {
+    fn new(service: QueueService) -> Self {
+        Self {
+            service,
+            spinner: Spinner::new(),
+            seen: environment::events(),
         }
-        match service {
-            QueueService::Polled => spinner.relax(),
+    }
+
+    /// Waits for an event since it was called last, at which the caller looks again.
+    fn relax(&mut self) {
+        match self.service {
+            QueueService::Polled => self.spinner.relax(),
             QueueService::Events => {
-                gate::environment_wait(seen).expect("a wait has nothing to refuse")
+                gate::environment_wait(self.seen).expect("a wait has nothing to refuse");
+                self.seen = environment::events();
             }
         }
     }

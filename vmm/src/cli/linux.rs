@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use super::terminal;
+
 /// How calls of a Linux program reach the libOS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
@@ -34,6 +36,11 @@ impl LinuxOptions {
 
     /// The arguments of the libOS: options, then the program's own name and arguments.
     pub fn arguments(&self, program: &str, arguments: &[String], statistics: bool) -> Vec<String> {
+        // What is told of our streams, the program may ask of its own.
+        let streams = [
+            (terminal::is_there(), "--terminal"),
+            (terminal::streams_are_one(), "--one-output"),
+        ];
         let mode = match self.mode {
             Mode::Call => "--mode=call",
             Mode::Trap => "--mode=trap",
@@ -43,6 +50,9 @@ impl LinuxOptions {
         all.extend(variables.map(|variable| format!("--env={variable}")));
         all.extend(self.strace.then(|| "--strace".to_owned()));
         all.extend(statistics.then(|| "--stats".to_owned()));
+        for (holds, option) in streams {
+            all.extend(holds.then(|| option.to_owned()));
+        }
         all.extend(["--".to_owned(), program.to_owned()]);
         all.extend_from_slice(arguments);
         all

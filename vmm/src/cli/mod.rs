@@ -10,6 +10,7 @@ pub mod observation;
 pub mod report;
 pub mod run;
 pub mod table;
+mod terminal;
 pub mod top;
 
 use std::io::Write;

@@ -9,12 +9,15 @@ use exo_abi::control::CONTROL_VECTOR;
 use exo_abi::environment::{AbortReason, State};
 use exo_abi::port::ExitCode;
 use exo_abi::upcall::Vector;
+use exo_abi::virtio::DEVICE_CONSOLE;
 
 use super::observation::Run;
 use super::report::Report;
 use super::table::Table;
+use super::terminal::{self, RawLines, Terminal};
 use super::{RunOptions, exit_status, memory_option};
 use crate::devices::block::disk::Disk;
+use crate::devices::console::WindowSize;
 use crate::devices::{DeviceSpecification, Devices, FunctionSpecification};
 use crate::error::Error;
 use crate::image::attachment::Attachment;
@@ -108,7 +111,9 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     if let Some(name) = &options.name {
         check_name(name)?;
     }
-    let specifications = specify(&manifest, &disks);
+    let size = Arc::new(WindowSize::default());
+    let specifications = specify(&manifest, &disks, &size);
+    let raw = attachment.is_some() && terminal::is_there();
     let mut made = None;
     let mut machine = Machine::new(
         Parts {
@@ -117,7 +122,8 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             memory,
             vcpus,
             command_line: &options.image,
-            output: Box::new(std::io::stdout()),
+            output: port_stream(raw, std::io::stdout()),
+            errors: port_stream(raw, std::io::stderr()),
             statistics: options.json.is_some() || options.stats,
         },
         |memory, router| {
@@ -126,6 +132,13 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
         },
     )?;
     let devices = made.map(Arc::new);
+    let terminal = match devices.clone() {
+        Some(devices) if raw => {
+            let resized = move || devices.tell_change(DEVICE_CONSOLE);
+            Some(Terminal::take(size, resized)?)
+        }
+        _ => None,
+    };
     if let Some(devices) = &devices {
         let router = machine.router().clone();
         // An interrupt that KVM does not take is repeated: whoever asked looks for the answer again and again.
@@ -143,6 +156,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     if let Some(control) = control {
         control.close();
     }
+    drop(terminal);
     let environments = environments::read(machine.memory(), &machine.map.layout);
     // A Linux program's status is what a shell would report, signals included.
     let largest = match attachment {
@@ -173,6 +187,14 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     // The operating system closes everything at once when the process ends, and faster than we can one by one.
     std::mem::forget((machine, devices));
     Ok(status)
+}
+
+/// Where a console port writes to.
+fn port_stream(raw: bool, stream: impl Write + Send + 'static) -> Box<dyn Write + Send> {
+    match raw {
+        true => Box::new(RawLines(stream)),
+        false => Box::new(stream),
+    }
 }
 
 /// The exit status that the table in [`exit_status`] prescribes; `largest` is the largest that a program can have.
@@ -279,12 +301,16 @@ fn open_disks(options: &RunOptions, manifest: &Manifest) -> Result<Vec<Arc<Disk>
 }
 
 /// What the image's functions are.
-fn specify(manifest: &Manifest, disks: &[Arc<Disk>]) -> Vec<FunctionSpecification> {
+fn specify(
+    manifest: &Manifest,
+    disks: &[Arc<Disk>],
+    size: &Arc<WindowSize>,
+) -> Vec<FunctionSpecification> {
     let functions = manifest.functions.iter();
     functions
         .filter_map(|function| {
             let device = match function.device {
-                Device::Console => DeviceSpecification::Console,
+                Device::Console => DeviceSpecification::Console(size.clone()),
                 Device::Block => DeviceSpecification::Block {
                     disk: disks.get(function.disk.unwrap_or(0) as usize)?.clone(),
                     number: function.disk.unwrap_or(0),

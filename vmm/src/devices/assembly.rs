@@ -158,6 +158,15 @@ impl Devices {
         &self.functions
     }
 
+    /// Tells the drivers of all functions of a type that the device's configuration has changed.
+    pub fn tell_change(&self, device_type: u32) {
+        for function in &self.functions {
+            if function.record().device_type == device_type {
+                function.signals().interrupt_configuration();
+            }
+        }
+    }
+
     /// What the host asks of the kernel.
     pub fn requests(&self) -> &Arc<Requests> {
         &self.requests

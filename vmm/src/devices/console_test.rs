@@ -3,7 +3,8 @@
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
-use exo_abi::function::{QueueService, StopReason};
+use exo_abi::address::PAGE_SIZE;
+use exo_abi::function::{DEVICE_PAGE, QueueService, StopReason};
 use exo_abi::virtio::block::{IN, STATUS_OK};
 use exo_abi::virtio::descriptor::WRITE;
 use exo_abi::virtio::{feature, status};
@@ -11,6 +12,7 @@ use vm_memory::{Bytes, GuestAddress};
 
 use super::block::disk::Disk;
 use super::board::{Board, block};
+use super::console::WindowSize;
 use super::driver::{Driver, SIZE};
 use super::{DeviceSpecification, FunctionSpecification};
 
@@ -146,6 +148,48 @@ fn output_that_nobody_takes_holds_up_no_other_queue() {
         terminal.wait("the output", || terminal.used_index(1) == 1);
         assert_eq!(written.0.lock().unwrap().len(), 16);
     }
+}
+
+#[test]
+fn lost_output_comes_back_with_its_reason() {
+    struct Full;
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::from_raw_os_error(28))
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let board = Board::new(vec![FunctionSpecification {
+        name: "terminal".into(),
+        device: DeviceSpecification::Streams {
+            input: Box::new(Cursor::new(Vec::new())),
+            output: Box::new(Full),
+        },
+    }]);
+    let driver = board.bind(1);
+    start(&driver, QueueService::Events);
+    driver.describe(1, 3, driver.base + 0x1_0000, 5, 0, 0);
+    driver.offer_at(1, SIZE, 0, 3);
+    driver.ring(1);
+    driver.wait("the buffer", || driver.used_index(1) == 1);
+    assert_eq!(driver.used(1, SIZE, 0).1, 28);
+}
+
+#[test]
+fn the_configuration_has_the_size_of_the_terminal() {
+    let size = Arc::new(WindowSize::default());
+    let board = Board::new(vec![FunctionSpecification {
+        name: "terminal".into(),
+        device: DeviceSpecification::Console(size.clone()),
+    }]);
+    size.set(132, 43);
+    let place = board.record(1).registers + DEVICE_PAGE * PAGE_SIZE;
+    let load = |offset, length| board.load(place + offset, length);
+    assert_eq!(load(0, 4), 43 << 16 | 132);
+    assert_eq!(load(2, 2), 43);
+    assert_eq!(load(4, 4), 0);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::VirtioDevice;
 use super::block::Block;
 use super::block::disk::Disk;
 use super::block::extent::Extent;
-use super::console::{self, Console};
+use super::console::{self, Console, WindowSize};
 use crate::error::Error;
 use crate::memory::GuestMemory;
 
@@ -36,8 +36,8 @@ pub enum DeviceSpecification {
         /// Request queues.
         queues: u32,
     },
-    /// A console over standard input and output.
-    Console,
+    /// A console over standard input and output, and the terminal that they are.
+    Console(Arc<WindowSize>),
     /// A console over other streams.
     Streams {
         /// What the guest reads.
@@ -52,7 +52,7 @@ impl DeviceSpecification {
     pub fn device_type(&self) -> u32 {
         match self {
             Self::Block { .. } => DEVICE_BLOCK,
-            Self::Console | Self::Streams { .. } => DEVICE_CONSOLE,
+            Self::Console(_) | Self::Streams { .. } => DEVICE_CONSOLE,
         }
     }
 
@@ -60,7 +60,7 @@ impl DeviceSpecification {
     pub fn queues(&self) -> u32 {
         match self {
             Self::Block { queues, .. } => *queues,
-            Self::Console | Self::Streams { .. } => console::QUEUES,
+            Self::Console(_) | Self::Streams { .. } => console::QUEUES,
         }
     }
 
@@ -68,14 +68,14 @@ impl DeviceSpecification {
     pub fn disk(&self) -> Option<u32> {
         match self {
             Self::Block { number, .. } => Some(*number),
-            Self::Console | Self::Streams { .. } => None,
+            Self::Console(_) | Self::Streams { .. } => None,
         }
     }
 
     /// Makes the device of the function `name`.
     pub fn make(self, name: &str, memory: &GuestMemory) -> Result<Arc<dyn VirtioDevice>, Error> {
-        let console = |input, output| -> Result<Arc<dyn VirtioDevice>, Error> {
-            let console = Console::new(input, output)
+        let console = |input, output, size| -> Result<Arc<dyn VirtioDevice>, Error> {
+            let console = Console::new(input, output, size)
                 .map_err(|error| Error::system("making a console", error))?;
             Ok(Arc::new(console))
         };
@@ -103,8 +103,8 @@ impl DeviceSpecification {
                 })?;
                 Ok(Arc::new(block))
             }
-            Self::Console => console(Box::new(io::stdin()), Box::new(io::stdout())),
-            Self::Streams { input, output } => console(input, output),
+            Self::Console(size) => console(Box::new(io::stdin()), Box::new(io::stdout()), size),
+            Self::Streams { input, output } => console(input, output, Arc::default()),
         }
     }
 }

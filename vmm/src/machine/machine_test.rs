@@ -61,6 +61,7 @@ fn boot(code: &[u8], vcpus: u32) -> Option<(End, String)> {
         vcpus,
         command_line: "",
         output: Box::new(output.clone()),
+        errors: Box::new(std::io::sink()),
         statistics: false,
     };
     let mut machine = match Machine::new(parts, |_, _| Ok(Attachments::default())) {

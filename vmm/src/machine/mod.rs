@@ -64,6 +64,8 @@ pub struct Parts<'a> {
     pub command_line: &'a str,
     /// Where the console writes to.
     pub output: Box<dyn Write + Send>,
+    /// Where the console for error messages writes to.
+    pub errors: Box<dyn Write + Send>,
     /// Open KVM's own counters, which takes time.
     pub statistics: bool,
 }
@@ -165,10 +167,7 @@ impl Machine {
             rsdp,
         )?;
         let ports = Ports::new(
-            [
-                Console::new(parts.output),
-                Console::new(Box::new(std::io::stderr())),
-            ],
+            [Console::new(parts.output), Console::new(parts.errors)],
             attachments.handler,
             memory.clone(),
         );

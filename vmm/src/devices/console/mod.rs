@@ -1,8 +1,9 @@
 //! virtio-console (virtio 1.2, section 5.3) with one port: a stream in, a stream out.
 //!
-//! Input is read only once a driver has started the receive queue, so that a guest that wants none leaves it alone. At
+//! Input is read only once a driver has offered a first buffer for it, so that a guest that wants none leaves it alone. At
 //! the end of the input the driver gets one buffer back with nothing in it. A buffer of output is given back when it is
-//! written; output that nobody takes holds up this queue, and no other.
+//! written; output that nobody takes holds up this queue, and no other. Once output is lost, the length that comes back with a buffer,
+//! which has no other meaning there, is the host's error number, so that a driver can tell whoever writes.
 
 mod input;
 mod output;
@@ -11,9 +12,11 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use exo_abi::function::{QueueService, StopReason};
-use exo_abi::virtio::DEVICE_CONSOLE;
+use exo_abi::virtio::console::CONFIGURATION_SIZE;
+use exo_abi::virtio::{DEVICE_CONSOLE, feature};
 
 use super::VirtioDevice;
 use super::chain::{Buffer, Chain};
@@ -29,20 +32,38 @@ pub const QUEUES: u32 = 2;
 /// Queue that brings input (section 5.3.2); the other one takes output.
 const RECEIVE: u16 = 0;
 /// Bytes that are moved at a time.
-const PIECE: usize = 4096;
+const PIECE: usize = 32 << 10;
+
+/// How many characters the terminal behind a console shows; none by none where there is no terminal.
+#[derive(Debug, Default)]
+pub struct WindowSize(AtomicU32);
+
+impl WindowSize {
+    /// It has so many columns and rows now.
+    pub fn set(&self, columns: u16, rows: u16) {
+        let size = u32::from(rows) << 16 | u32::from(columns);
+        self.0.store(size, Ordering::Relaxed);
+    }
+}
 
 /// A console.
 pub struct Console {
     input: Arc<Input>,
     output: Arc<Output>,
+    size: Arc<WindowSize>,
 }
 
 impl Console {
-    /// A console over these streams.
-    pub fn new(input: Box<dyn Read + Send>, output: Box<dyn Write + Send>) -> io::Result<Self> {
+    /// A console over these streams, with a terminal of this size.
+    pub fn new(
+        input: Box<dyn Read + Send>,
+        output: Box<dyn Write + Send>,
+        size: Arc<WindowSize>,
+    ) -> io::Result<Self> {
         Ok(Self {
             input: Arc::new(Input::new(input)?),
             output: Arc::new(Output::new(output)?),
+            size,
         })
     }
 }
@@ -53,15 +74,22 @@ impl VirtioDevice for Console {
     }
 
     fn features(&self) -> u64 {
-        0
+        feature::CONSOLE_SIZE
     }
 
     fn queue_size_max(&self) -> u16 {
         QUEUE_SIZE_MAX
     }
 
-    /// No field has a meaning without a feature that we do not offer.
-    fn read_configuration(&self, _offset: u64, _data: &mut [u8]) {}
+    /// No other field has a meaning without a feature that we do not offer.
+    fn read_configuration(&self, offset: u64, data: &mut [u8]) {
+        let size = self.size.0.load(Ordering::Relaxed).to_le_bytes();
+        for (place, byte) in (offset..).zip(data) {
+            if let Some(&value) = size.get((place - CONFIGURATION_SIZE) as usize) {
+                *byte = value;
+            }
+        }
+    }
 
     fn handler(
         &self,
@@ -77,7 +105,6 @@ impl VirtioDevice for Console {
                 current: None,
             }));
         }
-        self.input.start()?;
         Ok(Box::new(Receiver {
             input: self.input.clone(),
             chain: Chain::default(),
@@ -109,6 +136,8 @@ impl QueueHandler for Receiver {
             worked = true;
             let buffer = std::mem::take(&mut self.chain.writable);
             self.waiting.push_back((head, buffer));
+            // Without a thread nothing comes, as from a terminal that nobody uses.
+            let _ = self.input.start();
         }
         while let Some((head, buffer)) = self.waiting.front() {
             let room = PIECE.min(buffer.length() as usize);
@@ -155,7 +184,7 @@ impl QueueHandler for Transmitter {
         while self.output.is_idle() {
             match &mut self.current {
                 Some((head, rest)) if rest.length() == 0 => {
-                    ring.push(*head, 0)?;
+                    ring.push(*head, self.output.error())?;
                     self.current = None;
                 }
                 Some((_, rest)) => {

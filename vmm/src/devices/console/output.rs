@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 
@@ -22,6 +23,8 @@ struct Shared {
     piece: Mutex<Option<Vec<u8>>>,
     offered: Condvar,
     event: EventFd,
+    /// The host's error number, once output is lost.
+    error: AtomicU32,
 }
 
 impl Output {
@@ -32,6 +35,7 @@ impl Output {
                 piece: Mutex::default(),
                 offered: Condvar::new(),
                 event: EventFd::new(EFD_NONBLOCK)?,
+                error: AtomicU32::new(0),
             }),
             target: Mutex::new(Some(target)),
         })
@@ -60,6 +64,11 @@ impl Output {
         self.shared.lock().is_none()
     }
 
+    /// The host's error number if output was lost, else 0.
+    pub fn error(&self) -> u32 {
+        self.shared.error.load(Ordering::Relaxed)
+    }
+
     /// Has a piece written. There must be none.
     pub fn offer(&self, piece: Vec<u8>) {
         *self.shared.lock() = Some(piece);
@@ -86,8 +95,10 @@ impl Shared {
                 }
             };
             drop(piece);
-            // Nobody listens any more: the guest is told no more than by a terminal that was unplugged.
-            let _ = target.write_all(&bytes).and_then(|()| target.flush());
+            if let Err(error) = target.write_all(&bytes).and_then(|()| target.flush()) {
+                let number = error.raw_os_error().unwrap_or(libc::EIO);
+                self.error.store(number.unsigned_abs(), Ordering::Relaxed);
+            }
             *self.lock() = None;
             // Cannot fail before 2^64 - 1 signals.
             let _ = self.event.write(1);
