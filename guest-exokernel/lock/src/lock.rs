@@ -58,6 +58,28 @@ impl<T> Lock<T> {
             _release: Release(&self.flag),
         }
     }
+
+    /// A guard of the lock that the caller has taken by assembly.
+    ///
+    /// # Safety
+    ///
+    /// Whoever runs this has set the flag, and there is no guard.
+    #[inline]
+    pub unsafe fn taken(&self) -> Guard<'_, T> {
+        Guard {
+            opened: self.value.open(),
+            _release: Release(&self.flag),
+        }
+    }
+}
+
+impl<T> Guard<'_, T> {
+    /// Leaves it to assembly to free the lock.
+    #[inline]
+    pub fn leave_taken(self) {
+        let Self { _release, .. } = self;
+        core::mem::forget(_release);
+    }
 }
 
 /// Holds a [`Lock`]; dropping it frees the lock. Its fields are dropped in their order: the value is closed when the flag is cleared.

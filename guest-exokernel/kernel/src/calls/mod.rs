@@ -1,6 +1,7 @@
 //! The kernel's calls: from a number and six registers to a status and a value.
 //!
 //! One shape for all: decode, check everything, commit. A refused call has changed nothing. Handlers of one subject are in one file.
+//! Each call is entered by a function of its own, so that nothing is looked up, copied or saved that it does not need.
 
 mod capability;
 mod device;
@@ -9,15 +10,15 @@ mod frame;
 mod page;
 mod slice;
 
-use exo_abi::call::CALL_BASE;
+use exo_abi::call::CALL_COUNT;
 use exo_abi::error::DONE;
 use exo_abi::{Call, Capability, EnvironmentId, Error};
 
 use crate::ending;
-use crate::hw::switch::{self, Context};
+use crate::hw::gate::{self, Handle, Handler};
+use crate::hw::switch::Context;
 use crate::hw::vcpu;
-use crate::kernel::{Kernel, with_kernel};
-use crate::scheduler;
+use crate::kernel::Kernel;
 use crate::transfer;
 
 /// What goes back to ring 3: rax and rdx.
@@ -28,6 +29,7 @@ pub struct Answer {
 }
 
 impl From<Result<u64, Error>> for Answer {
+    #[inline(always)]
     fn from(result: Result<u64, Error>) -> Self {
         match result {
             Ok(value) => Self {
@@ -43,7 +45,7 @@ impl From<Result<u64, Error>> for Answer {
 }
 
 /// What becomes of the caller.
-enum Outcome {
+pub enum Outcome {
     /// It goes on with an answer.
     Answer(Answer),
     /// Somebody else may run; where it goes on is noted, or it has ended.
@@ -53,88 +55,135 @@ enum Outcome {
 }
 
 impl From<Result<u64, Error>> for Outcome {
+    #[inline(always)]
     fn from(result: Result<u64, Error>) -> Self {
         Self::Answer(result.into())
     }
 }
 
-/// Called by gate.S with the arguments and the position of the call, which is below `CALL_COUNT`.
-pub extern "C" fn handle_call(
-    a: u64,
-    b: u64,
-    c: u64,
-    d: u64,
-    e: u64,
-    _f: u64,
-    position: u64,
-) -> Answer {
-    let index = vcpu::index();
-    let outcome = with_kernel(|kernel| {
-        let caller = kernel.ledger.running(index);
-        let Some(call) = Call::from_number(CALL_BASE.wrapping_add(position as u32)) else {
-            return Err(Error::BadArgument).into();
-        };
-        kernel.ledger.count_call(caller, call);
-        dispatch(kernel, index, caller, call, [a, b, c, d, e])
-    });
-    match outcome {
-        Outcome::Answer(answer) => answer,
-        Outcome::Switch => scheduler::run_next(index),
-        Outcome::Restore(context) => switch::resume_forced(&context),
+impl From<Answer> for Outcome {
+    #[inline(always)]
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
     }
 }
 
-fn dispatch(
-    kernel: &mut Kernel,
-    index: usize,
-    caller: EnvironmentId,
-    call: Call,
-    arguments: [u64; 5],
-) -> Outcome {
-    let [a, b, c, d, e] = arguments;
+/// Builds the handler of a call, with the five arguments of [`gate::enter`].
+macro_rules! handler {
+    (|$kernel:ident, $caller:ident, $arguments:pat_param| $work:expr) => {{
+        struct Called;
+        impl Handle for Called {
+            #[inline(always)]
+            fn handle(
+                $kernel: &mut Kernel,
+                $caller: EnvironmentId,
+                $arguments: [u64; 5],
+            ) -> Outcome {
+                Outcome::from($work)
+            }
+        }
+        gate::enter::<Called>
+    }};
+}
+
+/// Who handles a call.
+const fn handler_of(call: Call) -> Handler {
     match call {
-        Call::Null => Ok(0).into(),
-        Call::EnvironmentExit => {
-            kernel.ledger.record_exit(caller, a);
+        // The first does not come here, nor do those whose registers are the message.
+        Call::Null | Call::Transfer | Call::TransferReply | Call::TransferAsynchronous => {
+            handler!(|_kernel, _caller, _| Err(Error::BadArgument))
+        }
+        Call::EnvironmentExit => handler!(|kernel, caller, [status, ..]| {
+            kernel.ledger.record_exit(caller, status);
             ending::release_all(kernel, caller);
             Outcome::Switch
+        }),
+        Call::EnvironmentYield => handler!(|kernel, caller, [named, ..]| {
+            environment::environment_yield(kernel, vcpu::index(), caller, named)
+        }),
+        Call::EnvironmentWait => handler!(|kernel, caller, [seen, willing, ..]| {
+            environment::environment_wait(kernel, vcpu::index(), caller, seen, willing)
+        }),
+        Call::PredicateBind => handler!(|kernel, caller, [terms, ..]| {
+            environment::predicate_bind(kernel, caller, terms)
+        }),
+        Call::EnvironmentSleep => handler!(|kernel, caller, _| {
+            environment::environment_sleep(kernel, vcpu::index(), caller)
+        }),
+        Call::EnvironmentWake => handler!(|kernel, _caller, [environment, ..]| {
+            environment::environment_wake(kernel, vcpu::index(), environment)
+        }),
+        Call::UpcallSet => handler!(|kernel, caller, [entry, stack, ..]| {
+            environment::upcall_set(kernel, caller, entry, stack)
+        }),
+        Call::FrameAllocate => handler!(|kernel, caller, [first, count, order, colour, _]| {
+            frame::frame_allocate(kernel, caller, (first, count), order, colour)
+        }),
+        Call::CapabilityFree => handler!(|kernel, caller, [word, ..]| {
+            capability::capability_free(kernel, caller, Capability(word))
+        }),
+        Call::PageMap => {
+            handler!(|kernel, caller, [entries, ..]| page::page_map(kernel, caller, entries))
         }
-        Call::EnvironmentYield => environment::environment_yield(kernel, index, caller, a),
-        Call::EnvironmentWait => environment::environment_wait(kernel, index, caller, a, b),
-        Call::PredicateBind => Outcome::Answer(environment::predicate_bind(kernel, caller, a)),
-        Call::EnvironmentSleep => environment::environment_sleep(kernel, index, caller),
-        Call::EnvironmentWake => environment::environment_wake(kernel, index, a).into(),
-        Call::UpcallSet => environment::upcall_set(kernel, caller, a, b).into(),
-        Call::FrameAllocate => frame::frame_allocate(kernel, caller, (a, b), c, d).into(),
-        Call::CapabilityFree => capability::capability_free(kernel, caller, Capability(a)).into(),
-        Call::PageMap => Outcome::Answer(page::page_map(kernel, caller, a)),
-        Call::PageProtect => Outcome::Answer(page::page_protect(kernel, caller, a)),
-        Call::PageUnmap => Outcome::Answer(page::page_unmap(kernel, caller, a)),
-        Call::DmaMap => device::dma_map(kernel, caller, Capability(a), b, c, d).into(),
-        Call::FunctionBind => device::function_bind(kernel, caller, Capability(a)).into(),
-        Call::VectorsMoved => environment::vectors_moved(kernel, index, caller),
-        Call::VectorBind => device::vector_bind(kernel, index, caller, Capability(a), b).into(),
-        Call::CapabilityDerive => {
-            capability::capability_derive(kernel, caller, Capability(a), (b, c), d, e).into()
+        Call::PageProtect => {
+            handler!(|kernel, caller, [entries, ..]| page::page_protect(kernel, caller, entries))
         }
-        Call::CapabilityGive => {
-            capability::capability_give(kernel, caller, Capability(a), b).into()
+        Call::PageUnmap => {
+            handler!(|kernel, caller, [entries, ..]| page::page_unmap(kernel, caller, entries))
         }
-        Call::CapabilityAccept => capability::capability_accept(kernel, caller, a).into(),
-        Call::CapabilityRevoke => {
-            capability::capability_revoke(kernel, caller, Capability(a)).into()
-        }
-        Call::EventUpcallSet => environment::event_upcall_set(kernel, caller, a, b).into(),
-        Call::SliceAllocate => slice::slice_allocate(kernel, index, caller, a, b, c).into(),
-        Call::SliceBind => slice::slice_bind(kernel, index, caller, Capability(a)).into(),
-        Call::SliceUpcallSet => slice::slice_upcall_set(kernel, caller, a, b, c).into(),
-        Call::ExtentBind => {
-            device::extent_bind(kernel, caller, Capability(a), Capability(b)).into()
-        }
-        Call::TransferAccept => transfer::accept(kernel, caller, a, b).into(),
-        // They do not come this way: their registers are the message.
-        Call::Transfer | Call::TransferReply | Call::TransferAsynchronous => {
-            Err(Error::BadArgument).into()
-        }
+        Call::DmaMap => handler!(|kernel, caller, [word, first, count, rights, _]| {
+            device::dma_map(kernel, caller, Capability(word), first, count, rights)
+        }),
+        Call::FunctionBind => handler!(|kernel, caller, [word, ..]| {
+            device::function_bind(kernel, caller, Capability(word))
+        }),
+        Call::VectorsMoved => handler!(|kernel, caller, _| {
+            environment::vectors_moved(kernel, vcpu::index(), caller)
+        }),
+        Call::VectorBind => handler!(|kernel, caller, [word, vector, ..]| {
+            device::vector_bind(kernel, vcpu::index(), caller, Capability(word), vector)
+        }),
+        Call::CapabilityDerive => handler!(|kernel, caller, [word, first, count, rights, kind]| {
+            let (word, range) = (Capability(word), (first, count));
+            capability::capability_derive(kernel, caller, word, range, rights, kind)
+        }),
+        Call::CapabilityGive => handler!(|kernel, caller, [word, environment, ..]| {
+            capability::capability_give(kernel, caller, Capability(word), environment)
+        }),
+        Call::CapabilityAccept => handler!(|kernel, caller, [environment, ..]| {
+            capability::capability_accept(kernel, caller, environment)
+        }),
+        Call::CapabilityRevoke => handler!(|kernel, caller, [word, ..]| {
+            capability::capability_revoke(kernel, caller, Capability(word))
+        }),
+        Call::EventUpcallSet => handler!(|kernel, caller, [entry, stack, ..]| {
+            environment::event_upcall_set(kernel, caller, entry, stack)
+        }),
+        Call::SliceAllocate => handler!(|kernel, caller, [vcpu, position, count, ..]| {
+            slice::slice_allocate(kernel, vcpu::index(), caller, vcpu, position, count)
+        }),
+        Call::SliceBind => handler!(|kernel, caller, [word, ..]| {
+            slice::slice_bind(kernel, vcpu::index(), caller, Capability(word))
+        }),
+        Call::SliceUpcallSet => handler!(|kernel, caller, [end, begin, stack, ..]| {
+            slice::slice_upcall_set(kernel, caller, end, begin, stack)
+        }),
+        Call::ExtentBind => handler!(|kernel, caller, [extent, function, ..]| {
+            device::extent_bind(kernel, caller, Capability(extent), Capability(function))
+        }),
+        Call::TransferAccept => handler!(|kernel, caller, [entry, stack, ..]| {
+            transfer::accept(kernel, caller, entry, stack)
+        }),
     }
 }
+
+/// By position: what gate.S calls.
+pub static HANDLERS: [Handler; CALL_COUNT] = {
+    let mut handlers = [handler_of(Call::Null); CALL_COUNT];
+    let mut position = 0;
+    while position < CALL_COUNT {
+        handlers[position] = handler_of(Call::ALL[position]);
+        position += 1;
+    }
+    handlers
+};

@@ -5,6 +5,7 @@ pub mod assembly;
 pub mod console;
 pub mod devices;
 pub mod environment_pages;
+pub mod gate;
 pub mod interface_page;
 pub mod memory;
 pub mod paging;

@@ -21,17 +21,54 @@
     pushq %rcx
 .endm
 
-// From the environment page to the kernel stack of the vCPU and to Rust; then rsp is at RIP of ring 3 again.
-.macro CALL_RUST
+// Takes the kernel's lock, counts the call, and goes from the environment page to the kernel stack of the vCPU and to the handler of the
+// call; then rsp is at RIP of ring 3 again, and the lock is free.
+.macro CALL_HANDLER
+    lock btsl $0, {kernel_lock}                 // free: clear
+    jc 8f
+7:  movq {transfer_summary}(%rsp), %rcx
+    incq {summary_sequence}(%rcx)
+    movq {transfer_record}(%rsp), %rcx
+    incq {record_calls}(%rcx, %rax, 8)
     cld                                         // the interrupt gate leaves the direction flag as ring 3 had it
     movq %r10, %rcx
+    movl {page_id}(%rsp), %r9d                  // sixth argument
     movq %rsp, %r11
     movq {kernel_stack_above_frame}(%rsp), %rsp
     pushq %r11
-    pushq %rax                                  // seventh argument; and now rsp is a multiple of 16
-    call {handle_call}
+    pushq %r11                                  // and now rsp is a multiple of 16
+    callq *{handlers}(, %rax, 8)
     popq %rcx
     popq %rsp
+    movq {transfer_summary}(%rsp), %rcx
+    incq {summary_sequence}(%rcx)
+    movl $0, {kernel_lock}
+.endm
+
+// Behind a CALL_HANDLER: another vCPU has the lock.
+.macro WAIT_FOR_LOCK
+8:  cld
+    movq %rsp, %r11
+    movq {kernel_stack_above_frame}(%rsp), %rsp
+    pushq %rax
+    pushq %rdi
+    pushq %rsi
+    pushq %rdx
+    pushq %r10
+    pushq %r8
+    pushq %r11
+    pushq %r11                                  // rsp is a multiple of 16
+    call {wait_for_lock}
+    popq %r11
+    popq %r11
+    popq %r8
+    popq %r10
+    popq %rdx
+    popq %rsi
+    popq %rdi
+    popq %rax
+    movq %r11, %rsp
+    jmp 7b
 .endm
 
 .section .stubs, "ax"
@@ -45,8 +82,9 @@ breakpoint_null:
     xorl %eax, %eax
     iretq
 breakpoint_call:
-    CALL_RUST
+    CALL_HANDLER
     iretq
+    WAIT_FOR_LOCK
 
 // syscall comes on the stack of ring 3, with rip in rcx and rflags in r11; SFMASK has cleared IF, DF, TF, AC and NT.
 .globl gate_syscall
@@ -60,12 +98,13 @@ syscall_null:
     sysretq                                     // rcx is canonical: nothing is mapped in the last page of the lower half
 syscall_call:
     ENTER_FROM_SYSCALL
-    CALL_RUST
+    CALL_HANDLER
     popq %rcx
     addq $8, %rsp
     popq %r11
     popq %rsp
     sysretq
+    WAIT_FOR_LOCK
 
 // Not a kernel call: the libOS gets it as an upcall, with all registers as they were (rcx and r11 as syscall left them).
 .macro REFLECT vector
