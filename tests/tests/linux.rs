@@ -15,7 +15,7 @@ fn build(folder: &Path, name: &str) -> PathBuf {
     let done = Command::new("cc")
         .args(["-O2", "-static", "-w", "-o"])
         .args([&program, &source])
-        .arg("-lm")
+        .args(["-lm", "-pthread"])
         .status()
         .expect("cc is there");
     assert!(done.success(), "{} does not build", source.display());
@@ -115,6 +115,14 @@ fn a_system_call_keeps_registers_and_red_zone() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let program = build(folder.path(), "registers");
+    compare(&program, &[]);
+}
+
+#[test]
+fn threads_wait_for_each_other_as_on_the_host() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "threads");
     compare(&program, &[]);
 }
 

@@ -19,12 +19,17 @@ macro_rules! errors {
 }
 
 errors!(
+    E2BIG,
     EACCES,
     EAGAIN,
     EBADF,
+    EBUSY,
+    ECHILD,
+    EDEADLK,
     EEXIST,
     EFAULT,
     EFBIG,
+    EINTR,
     EINVAL,
     EISDIR,
     ELOOP,
@@ -44,7 +49,8 @@ errors!(
     ERANGE,
     EROFS,
     ESPIPE,
-    ESRCH
+    ESRCH,
+    ETIMEDOUT
 );
 
 impl From<FaultRecord> for Errno {

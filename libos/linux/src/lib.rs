@@ -12,6 +12,7 @@ pub mod dispatcher;
 pub mod errno;
 pub mod executable;
 pub mod files;
+pub mod futex;
 mod idle;
 pub mod loader;
 pub mod memory;

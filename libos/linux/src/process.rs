@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::files::descriptors::Descriptors;
 use crate::files::node::{Node, Tree};
+use crate::futex::Futexes;
 use crate::memory::Memory;
 use crate::options::Options;
 use crate::rewrite::Rewriter;
@@ -17,6 +18,8 @@ pub struct Process {
     pub options: Options,
     /// Its threads.
     pub threads: Threads,
+    /// Words of memory for which its threads wait.
+    pub futexes: Futexes,
     /// Its memory.
     pub memory: Memory,
     /// Its file system.
@@ -37,6 +40,7 @@ pub struct Process {
     pub statistics: Statistics,
     /// Nanoseconds since 1970 when the time stamp counter was zero.
     pub epoch: u64,
+    next_number: u32,
 }
 
 /// Number of the first process, and of its first thread.
@@ -52,6 +56,8 @@ impl Process {
             directory: alloc::vec![tree.root.clone()],
             options,
             threads: Threads::new(FIRST),
+            futexes: Futexes::default(),
+            next_number: FIRST + 1,
             memory: Memory::default(),
             tree,
             descriptors: Descriptors::default(),
@@ -62,5 +68,11 @@ impl Process {
             statistics: Statistics::default(),
             epoch: 0,
         }
+    }
+
+    /// A number for a new thread.
+    pub fn new_number(&mut self) -> u32 {
+        self.next_number += 1;
+        self.next_number - 1
     }
 }

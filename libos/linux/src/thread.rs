@@ -24,6 +24,10 @@ pub struct Thread {
     pub waiter: Rc<Waiter>,
     /// Whether it has ended.
     pub ended: bool,
+    /// Where its number is cleared when it ends, and whoever waits for that woken; 0: nowhere.
+    pub clear_at_end: u64,
+    /// The head of its list of locks that it may leave behind; 0: none.
+    pub robust_list: u64,
 }
 
 impl Thread {
@@ -37,6 +41,8 @@ impl Thread {
             wait: None,
             waiter: Waiter::new(number, run_queue.clone()),
             ended: false,
+            clear_at_end: 0,
+            robust_list: 0,
         })
     }
 
@@ -75,6 +81,9 @@ pub struct Threads {
     /// When whose wait ends in any case.
     deadlines: BTreeSet<(u64, u32)>,
     turn_is_over: bool,
+    /// Status with which the first thread has ended: that of the process, when the last one does.
+    pub status: u64,
+    first: u32,
 }
 
 impl Threads {
@@ -87,6 +96,8 @@ impl Threads {
             run_queue,
             deadlines: BTreeSet::new(),
             turn_is_over: false,
+            status: 0,
+            first: number,
         }
     }
 
@@ -102,6 +113,11 @@ impl Threads {
             return Some(&mut self.current);
         }
         self.others.get_mut(&number).map(|thread| &mut **thread)
+    }
+
+    /// Whether the current thread is the first of the process.
+    pub fn is_first(&self) -> bool {
+        self.current.number == self.first
     }
 
     /// How many there are.

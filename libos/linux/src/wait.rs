@@ -49,6 +49,15 @@ pub enum Interrupted {
     Give(u64),
 }
 
+/// What a wait is about, where a queue serves several things: the number of one, and bits that a waker may choose by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Number.
+    pub number: u64,
+    /// Bits.
+    pub bits: u32,
+}
+
 /// What a thread waits for: any of several things.
 #[derive(Debug, Default)]
 pub struct Wait {
@@ -58,6 +67,8 @@ pub struct Wait {
     pub deadline: Option<u64>,
     /// What the call has done already, in its own terms: bytes, mostly. It finds this again too.
     pub moved: u64,
+    /// What it is about, where a queue serves several things.
+    pub subject: Subject,
     /// What becomes of the call when a signal comes first.
     pub interrupted: Interrupted,
 }
@@ -136,8 +147,7 @@ pub struct Waiter {
     run_queue: Rc<RunQueue>,
     waits: Cell<bool>,
     wake: Cell<Wake>,
-    /// What its wait is about, if that matters to who wakes: bits of a futex.
-    pub about: Cell<u64>,
+    subject: Cell<Subject>,
     /// The queue to which it was moved from the one on which it enrolled.
     moved_to: RefCell<Option<Rc<WaitQueue>>>,
 }
@@ -150,7 +160,7 @@ impl Waiter {
             run_queue,
             waits: Cell::new(false),
             wake: Cell::new(Wake::Nothing),
-            about: Cell::new(0),
+            subject: Cell::default(),
             moved_to: RefCell::new(None),
         })
     }
@@ -173,6 +183,7 @@ impl Waiter {
     /// Begins a wait.
     pub fn enroll(self: &Rc<Self>, wait: &Wait) {
         self.waits.set(true);
+        self.subject.set(wait.subject);
         for queue in &wait.queues {
             queue.0.borrow_mut().push_back(self.clone());
         }
@@ -217,10 +228,10 @@ impl WaitQueue {
     }
 
     /// Wakes up to `count` of those whom `chosen` chooses by what they wait for; how many.
-    pub fn wake(&self, count: u64, chosen: impl Fn(u64) -> bool) -> u64 {
+    pub fn wake(&self, count: u64, chosen: impl Fn(Subject) -> bool) -> u64 {
         let mut woken = 0;
         self.0.borrow_mut().retain(|waiter| {
-            let take = woken < count && chosen(waiter.about.get());
+            let take = woken < count && chosen(waiter.subject.get());
             if take && waiter.wake(Wake::Queue(0)) {
                 woken += 1;
             }
@@ -229,19 +240,22 @@ impl WaitQueue {
         woken
     }
 
-    /// Moves up to `count` to another queue, where they go on waiting; how many.
-    pub fn requeue(&self, count: u64, target: &Rc<Self>) -> u64 {
-        let mut moved = 0;
-        let mut others = self.0.borrow_mut();
-        while moved < count
-            && let Some(waiter) = others.pop_front()
-        {
-            if waiter.waits() {
+    /// Has up to `count` of those who wait for `subject` wait for another one, on another queue; how many.
+    pub fn requeue(&self, count: u64, subject: u64, target: &Rc<Self>, other: u64) -> u64 {
+        let mut moved = Vec::new();
+        self.0.borrow_mut().retain(|waiter| {
+            let mut about = waiter.subject.get();
+            let take = (moved.len() as u64) < count && waiter.waits() && about.number == subject;
+            if take {
+                about.number = other;
+                waiter.subject.set(about);
                 *waiter.moved_to.borrow_mut() = Some(target.clone());
-                target.0.borrow_mut().push_back(waiter);
-                moved += 1;
+                moved.push(waiter.clone());
             }
-        }
-        moved
+            !take
+        });
+        let count = moved.len() as u64;
+        target.0.borrow_mut().extend(moved);
+        count
     }
 }

@@ -43,6 +43,30 @@ pub fn write(address: u64, bytes: &[u8]) -> Result<(), FaultRecord> {
     copy(bytes.as_ptr() as u64, address, bytes.len() as u64)
 }
 
+/// Reads the four bytes at `address`, a multiple of 4, at once.
+pub fn load(address: u64) -> Result<u32, FaultRecord> {
+    catch_fault(|| {
+        let value;
+        // SAFETY: as in `copy`.
+        unsafe {
+            asm!("mov {:e}, [{}]", out(reg) value, in(reg) address, options(nostack, preserves_flags))
+        };
+        value
+    })
+}
+
+/// Writes `new` to the four bytes at `address`, a multiple of 4, if `expected` is there; what was there.
+pub fn compare_exchange(address: u64, expected: u32, new: u32) -> Result<u32, FaultRecord> {
+    catch_fault(|| {
+        let found;
+        // SAFETY: as in `copy`.
+        unsafe {
+            asm!("lock cmpxchg [{}], {:e}", in(reg) address, in(reg) new, inout("eax") expected => found, options(nostack));
+        }
+        found
+    })
+}
+
 /// Writes zeros.
 pub fn zero(address: u64, bytes: u64) -> Result<(), FaultRecord> {
     catch_fault(|| {

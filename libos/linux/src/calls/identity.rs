@@ -20,10 +20,6 @@ pub fn process(_: &mut Process, _: Arguments) -> Result {
     Ok(PROCESS)
 }
 
-pub fn thread(_: &mut Process, _: Arguments) -> Result {
-    Ok(PROCESS)
-}
-
 pub fn parent(_: &mut Process, _: Arguments) -> Result {
     Ok(0)
 }

@@ -4,6 +4,7 @@
 
 mod descriptor;
 mod file;
+mod futex;
 mod identity;
 mod memory;
 mod path;
@@ -11,6 +12,7 @@ mod process;
 pub mod program;
 mod signal;
 pub use signal::STATUS_OF_SIGNAL;
+mod thread;
 mod time;
 pub use time::now;
 
@@ -108,12 +110,17 @@ calls! {
     __NR_mprotect "mprotect" 3 memory::protect;
     __NR_brk "brk" 1 memory::set_break;
     __NR_madvise "madvise" 3 memory::advise;
-    __NR_exit "exit" 1 process::exit;
+    __NR_exit "exit" 1 thread::exit;
     __NR_exit_group "exit_group" 1 process::exit;
     __NR_arch_prctl "arch_prctl" 2 process::set_architecture;
-    __NR_set_tid_address "set_tid_address" 1 identity::thread;
+    __NR_set_tid_address "set_tid_address" 1 thread::set_end_address;
+    __NR_clone "clone" 5 thread::clone, whole;
+    __NR_clone3 "clone3" 2 thread::clone_by_structure, whole;
+    __NR_futex "futex" 6 futex::futex;
+    __NR_set_robust_list "set_robust_list" 2 futex::set_robust_list;
+    __NR_get_robust_list "get_robust_list" 3 futex::robust_list;
     __NR_getpid "getpid" 0 identity::process;
-    __NR_gettid "gettid" 0 identity::thread;
+    __NR_gettid "gettid" 0 thread::number;
     __NR_getppid "getppid" 0 identity::parent;
     __NR_getuid "getuid" 0 identity::user;
     __NR_geteuid "geteuid" 0 identity::user;

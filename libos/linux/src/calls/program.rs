@@ -59,6 +59,51 @@ pub fn write(process: &mut Process, address: u64, bytes: &[u8]) -> Result<()> {
     retry(process, true, || program_memory::write(address, bytes))
 }
 
+/// Does what moves four bytes at once.
+fn access_number(
+    process: &mut Process,
+    address: u64,
+    write: bool,
+    access: impl Fn() -> core::result::Result<u32, FaultRecord>,
+) -> Result<u32> {
+    check(address, 4)?;
+    if !address.is_multiple_of(4) {
+        return Err(Errno::EINVAL);
+    }
+    let mut number = 0;
+    retry(process, write, || access().map(|found| number = found))?;
+    Ok(number)
+}
+
+/// Reads a number of four bytes that others may change meanwhile; its address is a multiple of 4.
+pub fn load(process: &mut Process, address: u64) -> Result<u32> {
+    access_number(process, address, false, || program_memory::load(address))
+}
+
+/// Writes such a number if `expected` is there; what was there.
+pub fn compare_exchange(
+    process: &mut Process,
+    address: u64,
+    expected: u32,
+    new: u32,
+) -> Result<u32> {
+    access_number(process, address, true, || {
+        program_memory::compare_exchange(address, expected, new)
+    })
+}
+
+/// Changes such a number; what was there.
+pub fn update(process: &mut Process, address: u64, change: impl Fn(u32) -> u32) -> Result<u32> {
+    let mut expected = load(process, address)?;
+    loop {
+        let found = compare_exchange(process, address, expected, change(expected))?;
+        if found == expected {
+            return Ok(found);
+        }
+        expected = found;
+    }
+}
+
 /// Memory of the program that one call fills or empties: pieces, one after the other.
 pub struct Buffer<'p> {
     process: &'p mut Process,

@@ -63,7 +63,8 @@ pub fn seconds(process: &mut Process, [address, ..]: Arguments) -> Result {
     Ok(time)
 }
 
-fn duration(process: &mut Process, address: u64) -> Result {
+/// Nanoseconds of a `struct timespec`.
+pub fn duration(process: &mut Process, address: u64) -> Result {
     let [seconds, nanoseconds] = program::read_words(process, address)?;
     if nanoseconds >= SECOND || seconds > i64::MAX as u64 {
         return Err(Errno::EINVAL);

@@ -1,0 +1,140 @@
+//! Threads: their beginning, their end, their numbers.
+
+use alloc::boxed::Box;
+
+use linux_raw_sys::general::{
+    CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, CLONE_PARENT_SETTID, CLONE_SETTLS, CLONE_SIGHAND,
+    CLONE_THREAD, CLONE_VM,
+};
+
+use super::{Arguments, futex, process, program};
+use crate::errno::{Errno, Result};
+use crate::process::Process;
+use crate::thread::Thread;
+use crate::wait::{self, Stop};
+
+/// Bytes of the first version of `struct clone_args`.
+const ARGUMENTS_BYTES: u64 = 64;
+/// Bytes that are accepted at most, as under Linux.
+const ARGUMENTS_BYTES_MAX: u64 = 4096;
+
+/// What a new thread or process is to have.
+struct Wanted {
+    flags: u64,
+    /// Its stack pointer; 0: that of its maker.
+    stack: u64,
+    /// Where its number is written for its maker.
+    number_for_parent: u64,
+    /// Where its number is written, or cleared when it ends, in its own memory.
+    number_for_child: u64,
+    /// Its base of FS.
+    storage: u64,
+}
+
+pub fn clone(
+    process: &mut Process,
+    [
+        flags,
+        stack,
+        number_for_parent,
+        number_for_child,
+        storage,
+        _,
+    ]: Arguments,
+) -> Result {
+    const SIGNAL: u64 = 0xff;
+    let wanted = Wanted {
+        flags: flags & !SIGNAL,
+        stack,
+        number_for_parent,
+        number_for_child,
+        storage,
+    };
+    start(process, &wanted)
+}
+
+pub fn clone_by_structure(process: &mut Process, [address, bytes, ..]: Arguments) -> Result {
+    if bytes < ARGUMENTS_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    if bytes > ARGUMENTS_BYTES_MAX {
+        return Err(Errno::E2BIG);
+    }
+    let [
+        flags,
+        _process_descriptor,
+        number_for_child,
+        number_for_parent,
+        _signal,
+        stack,
+        stack_bytes,
+        storage,
+    ] = program::read_words(process, address)?;
+    if (stack == 0) != (stack_bytes == 0) {
+        return Err(Errno::EINVAL);
+    }
+    let wanted = Wanted {
+        flags,
+        stack: stack.wrapping_add(stack_bytes),
+        number_for_parent,
+        number_for_child,
+        storage,
+    };
+    start(process, &wanted)
+}
+
+/// Starts a thread like the current one.
+fn start(process: &mut Process, wanted: &Wanted) -> Result {
+    let has = |flag: u32| wanted.flags & u64::from(flag) != 0;
+    if !has(CLONE_THREAD) {
+        return Err(Errno::ENOSYS);
+    }
+    if !has(CLONE_VM) || !has(CLONE_SIGHAND) {
+        return Err(Errno::EINVAL);
+    }
+    let number = process.new_number();
+    let mut context = Box::clone(&process.threads.current.context);
+    context.registers.rax = 0;
+    if wanted.stack != 0 {
+        context.registers.rsp = wanted.stack;
+    }
+    if has(CLONE_SETTLS) {
+        context.thread_base = wanted.storage;
+    }
+    for (flag, address) in [
+        (CLONE_PARENT_SETTID, wanted.number_for_parent),
+        (CLONE_CHILD_SETTID, wanted.number_for_child),
+    ] {
+        if has(flag) {
+            program::write(process, address, &number.to_le_bytes())?;
+        }
+    }
+    let mut thread = Thread::new(number, context, &process.threads.run_queue);
+    if has(CLONE_CHILD_CLEARTID) {
+        thread.clear_at_end = wanted.number_for_child;
+    }
+    process.threads.add(thread);
+    Ok(u64::from(number))
+}
+
+/// Ends the current thread, and with the last one the process.
+pub fn exit(process: &mut Process, [status, ..]: Arguments) -> wait::Result {
+    futex::end_thread(process);
+    let threads = &mut process.threads;
+    if threads.is_first() {
+        threads.status = status & 0xff;
+    }
+    if threads.others.is_empty() {
+        process::end(process, process.threads.status);
+    }
+    Err(Stop::End)
+}
+
+pub fn set_end_address(process: &mut Process, [address, ..]: Arguments) -> Result {
+    process.threads.current.clear_at_end = address;
+    number(process, [0; 6])
+}
+
+pub fn number(process: &mut Process, _: Arguments) -> Result {
+    Ok(u64::from(process.threads.current.number))
+}
