@@ -111,6 +111,13 @@ fn private_memory_is_as_on_the_host() {
 }
 
 #[test]
+fn pipes_and_event_files_behave_as_on_the_host() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    compare(&build(folder.path(), "pipes"), &[]);
+}
+
+#[test]
 fn a_system_call_keeps_registers_and_red_zone() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");

@@ -1,14 +1,21 @@
 //! Descriptors: numbers for open files, and what can be asked of them.
 
+use exo_abi::address::PAGE_SIZE;
 use linux_raw_sys::general::{
-    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, O_APPEND, O_CLOEXEC,
-    O_NONBLOCK, POLLIN, POLLNVAL, POLLOUT,
+    F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_GETPIPE_SZ, F_SETFD, F_SETFL, F_SETPIPE_SZ,
+    FD_CLOEXEC, O_APPEND, O_CLOEXEC, O_NONBLOCK,
 };
 
-use super::{Arguments, program};
+use super::Arguments;
 use crate::errno::{Errno, Result};
 use crate::files::descriptors::DESCRIPTORS_MAX;
+use crate::files::node::Content;
+use crate::files::open::OpenFile;
+use crate::files::pipe::{CAPACITY_MAX, Pipe};
 use crate::process::Process;
+
+/// `close_range` marks descriptors, in place of closing them (linux, include/uapi/linux/close_range.h).
+const CLOSE_RANGE_CLOEXEC: u32 = 4;
 
 pub fn close(process: &mut Process, [number, ..]: Arguments) -> Result {
     process.descriptors.close(number).map(|()| 0)
@@ -41,7 +48,7 @@ pub fn duplicate_to_with_flags(
 fn put(
     process: &mut Process,
     target: u64,
-    file: alloc::rc::Rc<crate::files::open::OpenFile>,
+    file: alloc::rc::Rc<OpenFile>,
     closes_on_exec: bool,
 ) -> Result {
     if target as u32 as usize >= DESCRIPTORS_MAX {
@@ -76,33 +83,39 @@ pub fn control(process: &mut Process, [number, command, argument, ..]: Arguments
                 .descriptors
                 .add(argument, file, command == F_DUPFD_CLOEXEC)
         }
+        F_GETPIPE_SZ => pipe(&descriptor.file).map(|pipe| pipe.capacity() as u64),
+        F_SETPIPE_SZ => {
+            let wanted = usize::try_from(argument).unwrap_or(usize::MAX);
+            let pipe = pipe(&descriptor.file)?;
+            if wanted > CAPACITY_MAX {
+                return Err(Errno::EPERM);
+            }
+            pipe.set_capacity(wanted.max(PAGE_SIZE as usize).next_power_of_two())?;
+            Ok(pipe.capacity() as u64)
+        }
         _ => Err(Errno::EINVAL),
     }
 }
 
-/// The console is no terminal yet: programs then write without editing of lines.
-pub fn control_device(process: &mut Process, [number, ..]: Arguments) -> Result {
-    process.descriptors.get(number)?;
-    Err(Errno::ENOTTY)
+fn pipe(file: &OpenFile) -> Result<&Pipe> {
+    match &file.node.content {
+        Content::Pipe(pipe) => Ok(pipe),
+        _ => Err(Errno::EBADF),
+    }
 }
 
-/// Files in memory and devices never keep anybody waiting.
-pub fn poll(process: &mut Process, [address, entries, ..]: Arguments) -> Result {
-    if entries > DESCRIPTORS_MAX as u64 {
+pub fn close_range(process: &mut Process, [first, last, flags, ..]: Arguments) -> Result {
+    let (first, last, flags) = (first as u32, last as u32, flags as u32);
+    if first > last || flags & !CLOSE_RANGE_CLOEXEC != 0 {
         return Err(Errno::EINVAL);
     }
-    let mut ready = 0;
-    for entry in 0..entries {
-        let place = address.wrapping_add(8 * entry);
-        let [word] = program::read_words(process, place)?;
-        let (number, events) = (word as u32, (word >> 32) as u32 & 0xffff);
-        let found = match process.descriptors.get(u64::from(number)) {
-            _ if (number as i32) < 0 => 0,
-            Ok(_) => events & (POLLIN | POLLOUT),
-            Err(_) => POLLNVAL,
-        };
-        ready += u64::from(found != 0);
-        program::write(process, place + 6, &(found as u16).to_le_bytes())?;
+    for number in first..=last.min(DESCRIPTORS_MAX as u32) {
+        // Not all of them are open.
+        if flags & CLOSE_RANGE_CLOEXEC == 0 {
+            let _ = process.descriptors.close(u64::from(number));
+        } else if let Ok(descriptor) = process.descriptors.get_mut(u64::from(number)) {
+            descriptor.closes_on_exec = true;
+        }
     }
-    Ok(ready)
+    Ok(0)
 }

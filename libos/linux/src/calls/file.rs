@@ -2,7 +2,9 @@
 
 use alloc::rc::Rc;
 
-use linux_raw_sys::general::{DT_CHR, DT_DIR, DT_LNK, DT_REG, SEEK_CUR, SEEK_END, SEEK_SET};
+use linux_raw_sys::general::{
+    DT_CHR, DT_DIR, DT_FIFO, DT_LNK, DT_REG, DT_SOCK, DT_UNKNOWN, SEEK_CUR, SEEK_END, SEEK_SET,
+};
 
 use super::Arguments;
 use super::program::{self, Buffer};
@@ -11,47 +13,60 @@ use crate::files::node::{Content, Node};
 use crate::files::open::OpenFile;
 use crate::files::status as encoding;
 use crate::process::Process;
+use crate::wait;
 
 fn file(process: &Process, number: u64) -> Result<Rc<OpenFile>> {
     process.descriptors.file(number).cloned()
 }
 
-pub fn read(process: &mut Process, [number, address, bytes, ..]: Arguments) -> Result {
+pub fn read(process: &mut Process, [number, address, bytes, ..]: Arguments) -> wait::Result {
     let file = file(process, number)?;
     file.read(&mut Buffer::new(process, address, bytes)?)
 }
 
-pub fn write(process: &mut Process, [number, address, bytes, ..]: Arguments) -> Result {
+pub fn write(process: &mut Process, [number, address, bytes, ..]: Arguments) -> wait::Result {
     let file = file(process, number)?;
     file.write(&mut Buffer::new(process, address, bytes)?)
 }
 
-pub fn pread(process: &mut Process, [number, address, bytes, offset, ..]: Arguments) -> Result {
+pub fn pread(
+    process: &mut Process,
+    [number, address, bytes, offset, ..]: Arguments,
+) -> wait::Result {
     let file = file(process, number)?;
     file.read_at(offset, &mut Buffer::new(process, address, bytes)?)
 }
 
-pub fn pwrite(process: &mut Process, [number, address, bytes, offset, ..]: Arguments) -> Result {
+pub fn pwrite(
+    process: &mut Process,
+    [number, address, bytes, offset, ..]: Arguments,
+) -> wait::Result {
     let file = file(process, number)?;
     file.write_at(offset, &mut Buffer::new(process, address, bytes)?)
 }
 
-pub fn readv(process: &mut Process, [number, vector, entries, ..]: Arguments) -> Result {
+pub fn readv(process: &mut Process, [number, vector, entries, ..]: Arguments) -> wait::Result {
     let file = file(process, number)?;
     file.read(&mut Buffer::vector(process, vector, entries)?)
 }
 
-pub fn writev(process: &mut Process, [number, vector, entries, ..]: Arguments) -> Result {
+pub fn writev(process: &mut Process, [number, vector, entries, ..]: Arguments) -> wait::Result {
     let file = file(process, number)?;
     file.write(&mut Buffer::vector(process, vector, entries)?)
 }
 
-pub fn preadv(process: &mut Process, [number, vector, entries, offset, ..]: Arguments) -> Result {
+pub fn preadv(
+    process: &mut Process,
+    [number, vector, entries, offset, ..]: Arguments,
+) -> wait::Result {
     let file = file(process, number)?;
     file.read_at(offset, &mut Buffer::vector(process, vector, entries)?)
 }
 
-pub fn pwritev(process: &mut Process, [number, vector, entries, offset, ..]: Arguments) -> Result {
+pub fn pwritev(
+    process: &mut Process,
+    [number, vector, entries, offset, ..]: Arguments,
+) -> wait::Result {
     let file = file(process, number)?;
     file.write_at(offset, &mut Buffer::vector(process, vector, entries)?)
 }
@@ -103,6 +118,9 @@ fn kind(node: &Node) -> u8 {
         Content::Directory(_) => DT_DIR,
         Content::Link(_) => DT_LNK,
         Content::Device(_) => DT_CHR,
+        Content::Pipe(_) => DT_FIFO,
+        Content::Socket(_) => DT_SOCK,
+        Content::Counter(_) | Content::Timer(_) | Content::Epoll(_) => DT_UNKNOWN,
     };
     kind as u8
 }

@@ -10,6 +10,7 @@ use super::Arguments;
 use super::program::Buffer;
 use crate::errno::{Errno, Result};
 use crate::process::Process;
+use crate::wait::{self, Stop};
 
 fn rights(protection: u64) -> Result<Rights> {
     let protection = protection as u32;
@@ -32,19 +33,19 @@ fn rights(protection: u64) -> Result<Rights> {
 pub fn map(
     process: &mut Process,
     [address, bytes, protection, flags, number, offset]: Arguments,
-) -> Result {
+) -> wait::Result {
     let wanted = rights(protection)?;
     let flags = flags as u32;
     if flags & MAP_ANONYMOUS != 0 {
         if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
-            return process.memory.map_anonymous_at(address, bytes, wanted);
+            return Ok(process.memory.map_anonymous_at(address, bytes, wanted)?);
         }
-        return process.memory.map_anonymous(bytes, wanted);
+        return Ok(process.memory.map_anonymous(bytes, wanted)?);
     }
     // A file: its bytes are copied. Nobody else could see writes to a shared mapping of a file in memory but through the file.
     let file = process.descriptors.file(number)?.clone();
     if flags & MAP_SHARED != 0 && wanted.contains(Rights::WRITE) {
-        return Err(Errno::ENODEV);
+        return Err(Errno::ENODEV.into());
     }
     let start = match flags & MAP_FIXED {
         0 => process.memory.map_anonymous(bytes, Rights::READ_WRITE)?,
@@ -52,8 +53,9 @@ pub fn map(
             .memory
             .map_anonymous_at(address, bytes, Rights::READ_WRITE)?,
     };
-    let read =
-        Buffer::new(process, start, bytes).and_then(|mut buffer| file.read_at(offset, &mut buffer));
+    let read = Buffer::new(process, start, bytes)
+        .map_err(Stop::from)
+        .and_then(|mut buffer| file.read_at(offset, &mut buffer));
     if let Err(error) = read {
         process.memory.unmap(start, bytes)?;
         return Err(error);

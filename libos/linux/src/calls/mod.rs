@@ -3,11 +3,15 @@
 //! A call gets the process and its arguments, and gives a value or an error. How it was reached is not its concern.
 
 mod descriptor;
+mod device;
+mod event;
 mod file;
 mod futex;
 mod identity;
 mod memory;
 mod path;
+mod pipe;
+mod poll;
 mod process;
 pub mod program;
 mod signal;
@@ -17,11 +21,14 @@ mod time;
 pub use time::now;
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Write;
 
 use linux_raw_sys::general as linux;
 
 use crate::errno::{Errno, Result};
+use crate::files::node::Content;
+use crate::files::open::OpenFile;
 use crate::process::Process;
 use crate::wait::{self, Stop};
 
@@ -82,8 +89,25 @@ calls! {
     __NR_dup2 "dup2" 2 descriptor::duplicate_to;
     __NR_dup3 "dup3" 3 descriptor::duplicate_to_with_flags;
     __NR_fcntl "fcntl" 3 descriptor::control;
-    __NR_ioctl "ioctl" 3 descriptor::control_device;
-    __NR_poll "poll" 3 descriptor::poll;
+    __NR_ioctl "ioctl" 3 device::control;
+    __NR_close_range "close_range" 3 descriptor::close_range;
+    __NR_poll "poll" 3 poll::poll;
+    __NR_ppoll "ppoll" 5 poll::poll_precisely;
+    __NR_select "select" 5 poll::select;
+    __NR_pselect6 "pselect6" 6 poll::select_precisely;
+    __NR_epoll_create "epoll_create" 1 poll::create_set;
+    __NR_epoll_create1 "epoll_create1" 1 poll::create_set_with_flags;
+    __NR_epoll_ctl "epoll_ctl" 4 poll::change_set;
+    __NR_epoll_wait "epoll_wait" 4 poll::wait_for_set;
+    __NR_epoll_pwait "epoll_pwait" 6 poll::wait_for_set;
+    __NR_epoll_pwait2 "epoll_pwait2" 6 poll::wait_for_set_precisely;
+    __NR_pipe "pipe" 1 pipe::make;
+    __NR_pipe2 "pipe2" 2 pipe::make_with_flags;
+    __NR_eventfd "eventfd" 1 event::make_counter;
+    __NR_eventfd2 "eventfd2" 2 event::make_counter_with_flags;
+    __NR_timerfd_create "timerfd_create" 2 event::make_timer;
+    __NR_timerfd_settime "timerfd_settime" 4 event::set_timer;
+    __NR_timerfd_gettime "timerfd_gettime" 2 event::timer;
     __NR_open "open" 3 path::open;
     __NR_openat "openat" 4 path::open_at;
     __NR_creat "creat" 2 path::create;
@@ -142,6 +166,13 @@ calls! {
     __NR_kill "kill" 2 signal::kill;
     __NR_tkill "tkill" 2 signal::kill;
     __NR_tgkill "tgkill" 3 signal::kill_thread;
+}
+
+/// Opens what has no name, and gives it a descriptor.
+fn add_file(process: &mut Process, content: Content, mode: u32, closes_on_exec: u32) -> Result {
+    let node = process.tree.create(content, 0o600);
+    let file = OpenFile::new(node, Vec::new(), mode);
+    process.descriptors.add(0, file, closes_on_exec != 0)
 }
 
 /// Calls by number, for look-up in one step.

@@ -1,5 +1,6 @@
 //! Arguments that are addresses: what the program has there.
 
+use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::{IntoIter, Vec};
 
@@ -12,9 +13,10 @@ use crate::errno::{Errno, Result};
 use crate::files::path::PATH_MAX;
 use crate::memory::MEMORY_END;
 use crate::process::Process;
+use crate::wait::{Interrupted, Stop, Wait, WaitQueue};
 
 /// Refuses addresses that are not the program's.
-fn check(address: u64, bytes: u64) -> Result<()> {
+pub fn check(address: u64, bytes: u64) -> Result<()> {
     let end = address.checked_add(bytes).ok_or(Errno::EFAULT)?;
     if address >= PROGRAM_BASE && end <= MEMORY_END {
         Ok(())
@@ -159,6 +161,22 @@ impl<'p> Buffer<'p> {
             left,
             moved: 0,
         })
+    }
+
+    /// Goes on where an earlier try of the same call stopped.
+    pub fn resume(&mut self) {
+        let waited = self.process.threads.current.waited;
+        self.skip(waited.map_or(0, |waited| waited.moved));
+    }
+
+    /// The wait of the call for more, on a queue.
+    pub fn wait(&self, queue: &Rc<WaitQueue>) -> Stop {
+        let mut wait = Wait::queue(queue);
+        wait.moved = self.moved;
+        if self.moved != 0 {
+            wait.interrupted = Interrupted::Give(self.moved);
+        }
+        wait.into()
     }
 
     /// Bytes that are still to move.

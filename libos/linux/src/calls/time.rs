@@ -11,7 +11,8 @@ use crate::errno::{Errno, Result};
 use crate::process::Process;
 use crate::wait::{self, Wait};
 
-const SECOND: u64 = 1_000_000_000;
+/// Nanoseconds of a second.
+pub const SECOND: u64 = 1_000_000_000;
 
 /// Nanoseconds since the time stamp counter was zero.
 pub fn now() -> u64 {
@@ -20,7 +21,7 @@ pub fn now() -> u64 {
 }
 
 /// Nanoseconds of a clock.
-fn read(process: &Process, clock: u64) -> Result {
+pub fn read(process: &Process, clock: u64) -> Result {
     match clock as u32 {
         CLOCK_REALTIME | CLOCK_REALTIME_COARSE => Ok(process.epoch + now()),
         CLOCK_MONOTONIC
@@ -65,11 +66,16 @@ pub fn seconds(process: &mut Process, [address, ..]: Arguments) -> Result {
 
 /// Nanoseconds of a `struct timespec`.
 pub fn duration(process: &mut Process, address: u64) -> Result {
-    let [seconds, nanoseconds] = program::read_words(process, address)?;
-    if nanoseconds >= SECOND || seconds > i64::MAX as u64 {
+    interval(process, address, 1)
+}
+
+/// Nanoseconds of a time at an address: seconds, and what is left in units of so many nanoseconds.
+pub fn interval(process: &mut Process, address: u64, unit: u64) -> Result {
+    let [seconds, rest] = program::read_words(process, address)?;
+    if rest >= SECOND / unit || seconds > i64::MAX as u64 {
         return Err(Errno::EINVAL);
     }
-    Ok(seconds.saturating_mul(SECOND).saturating_add(nanoseconds))
+    Ok(seconds.saturating_mul(SECOND).saturating_add(rest * unit))
 }
 
 /// Waits until the moment that `moment` tells when the call is made first.

@@ -1,11 +1,14 @@
 //! Files that are no data: the console, and what `/dev` always has.
 
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use exo_rt::{console, processor};
+use linux_raw_sys::general::{POLLIN, POLLOUT};
 
 use crate::calls::program::Buffer;
 use crate::errno::Result;
+use crate::wait::WaitQueue;
 
 /// Bytes that are moved at a time.
 const PIECE: usize = 1024;
@@ -33,6 +36,14 @@ impl Device {
             Self::Null | Self::Zero | Self::Random => true,
         }
     }
+
+    /// What can be done without waiting.
+    pub fn readiness(self) -> u32 {
+        POLLIN | POLLOUT
+    }
+
+    /// Adds the queues that tell when that changes.
+    pub fn queues(self, _: &mut Vec<Rc<WaitQueue>>) {}
 
     /// Reads bytes.
     pub fn read(self, buffer: &mut Buffer) -> Result<()> {

@@ -5,7 +5,12 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
+use super::counter::Counter;
 use super::device::Device;
+use super::epoll::Epoll;
+use super::pipe::Pipe;
+use super::socket::Socket;
+use super::timer::Timer;
 use crate::errno::{Errno, Result};
 
 /// What a node is.
@@ -19,6 +24,16 @@ pub enum Content {
     Link(Vec<u8>),
     /// No data of its own.
     Device(Device),
+    /// Bytes from those who write to those who read.
+    Pipe(Pipe),
+    /// One of two sockets.
+    Socket(Socket),
+    /// What `eventfd` makes.
+    Counter(Counter),
+    /// What `timerfd_create` makes.
+    Timer(Timer),
+    /// What `epoll_create` makes.
+    Epoll(Epoll),
 }
 
 /// A file, directory, symbolic link or device.
@@ -103,7 +118,7 @@ impl Node {
     pub fn names(&self) -> Result<&RefCell<BTreeMap<Vec<u8>, Rc<Self>>>> {
         match &self.content {
             Content::Directory(names) => Ok(names),
-            Content::Regular(_) | Content::Link(_) | Content::Device(_) => Err(Errno::ENOTDIR),
+            _ => Err(Errno::ENOTDIR),
         }
     }
 
@@ -119,7 +134,7 @@ impl Node {
         match &self.content {
             Content::Regular(bytes) => bytes.borrow().len() as u64,
             Content::Link(target) => target.len() as u64,
-            Content::Directory(_) | Content::Device(_) => 0,
+            _ => 0,
         }
     }
 }

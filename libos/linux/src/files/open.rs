@@ -4,11 +4,16 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
-use linux_raw_sys::general::{O_ACCMODE, O_APPEND, O_RDONLY, O_WRONLY};
+use linux_raw_sys::general::{
+    O_ACCMODE, O_APPEND, O_NONBLOCK, O_RDONLY, O_WRONLY, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM,
+};
 
+use super::epoll::Epoll;
 use super::node::{Content, Node};
+use super::pipe::Use;
 use crate::calls::program::Buffer;
 use crate::errno::{Errno, Result};
+use crate::wait::{self, WaitQueue};
 
 /// An open file, which several descriptors may share.
 #[derive(Debug)]
@@ -29,19 +34,32 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 impl OpenFile {
     /// Opens a node.
     pub fn new(node: Rc<Node>, above: Vec<Rc<Node>>, flags: u32) -> Rc<Self> {
-        Rc::new(Self {
+        let file = Self {
             node,
             above,
             offset: Cell::new(0),
             flags: Cell::new(flags),
-        })
+        };
+        if let Content::Pipe(pipe) = &file.node.content {
+            pipe.open(file.reads(), file.writes());
+        }
+        Rc::new(file)
     }
 
-    fn check(&self, refused: u32) -> Result<()> {
-        if self.flags.get() & O_ACCMODE == refused {
-            return Err(Errno::EBADF);
+    fn reads(&self) -> bool {
+        self.flags.get() & O_ACCMODE != O_WRONLY
+    }
+
+    fn writes(&self) -> bool {
+        self.flags.get() & O_ACCMODE != O_RDONLY
+    }
+
+    /// How it is used: waiting or not.
+    pub fn how(&self) -> Use {
+        Use {
+            now: self.flags.get() & O_NONBLOCK != 0,
+            peek: false,
         }
-        Ok(())
     }
 
     /// Refuses positions where there are none.
@@ -49,37 +67,33 @@ impl OpenFile {
         match &self.node.content {
             Content::Regular(_) | Content::Directory(_) | Content::Link(_) => Ok(()),
             Content::Device(device) if device.has_position() => Ok(()),
-            Content::Device(_) => Err(Errno::ESPIPE),
+            _ => Err(Errno::ESPIPE),
         }
     }
 
     /// Reads what is at `offset`; says how many bytes.
-    pub fn read_at(&self, offset: u64, buffer: &mut Buffer) -> Result {
-        self.check(O_WRONLY)?;
+    pub fn read_at(&self, offset: u64, buffer: &mut Buffer) -> wait::Result {
         self.check_position()?;
         self.fill(offset, buffer)?;
         Ok(buffer.moved())
     }
 
     /// Writes at `offset`; says how many bytes.
-    pub fn write_at(&self, offset: u64, buffer: &mut Buffer) -> Result {
-        self.check(O_RDONLY)?;
+    pub fn write_at(&self, offset: u64, buffer: &mut Buffer) -> wait::Result {
         self.check_position()?;
         self.empty(offset, buffer)?;
         Ok(buffer.moved())
     }
 
     /// Reads where the last read or write ended.
-    pub fn read(&self, buffer: &mut Buffer) -> Result {
-        self.check(O_WRONLY)?;
+    pub fn read(&self, buffer: &mut Buffer) -> wait::Result {
         self.fill(self.offset.get(), buffer)?;
         self.advance(buffer);
         Ok(buffer.moved())
     }
 
     /// Writes where the last read or write ended, or at the end of a file that is open for appending.
-    pub fn write(&self, buffer: &mut Buffer) -> Result {
-        self.check(O_RDONLY)?;
+    pub fn write(&self, buffer: &mut Buffer) -> wait::Result {
         if self.flags.get() & O_APPEND != 0 {
             self.offset.set(self.node.size());
         }
@@ -88,31 +102,161 @@ impl OpenFile {
         Ok(buffer.moved())
     }
 
-    fn fill(&self, offset: u64, buffer: &mut Buffer) -> Result<()> {
+    fn fill(&self, offset: u64, buffer: &mut Buffer) -> wait::Result<()> {
+        if !self.reads() {
+            return Err(Errno::EBADF.into());
+        }
+        let how = self.how();
         match &self.node.content {
             Content::Regular(data) => {
                 let data = data.borrow();
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                buffer.put(data.get(start..).unwrap_or_default()).map(drop)
+                buffer.put(data.get(start..).unwrap_or_default())?;
+                Ok(())
             }
-            Content::Device(device) => device.read(buffer),
-            Content::Directory(_) => Err(Errno::EISDIR),
-            Content::Link(_) => Err(Errno::EINVAL),
+            Content::Device(device) => Ok(device.read(buffer)?),
+            Content::Pipe(pipe) => pipe.read(buffer, how).map(drop),
+            Content::Socket(socket) => socket.read(buffer, how).map(drop),
+            Content::Counter(counter) => counter.read(buffer, how.now),
+            Content::Timer(timer) => timer.read(buffer, how.now),
+            Content::Directory(_) => Err(Errno::EISDIR.into()),
+            Content::Link(_) | Content::Epoll(_) => Err(Errno::EINVAL.into()),
         }
     }
 
-    fn empty(&self, offset: u64, buffer: &mut Buffer) -> Result<()> {
+    fn empty(&self, offset: u64, buffer: &mut Buffer) -> wait::Result<()> {
+        if !self.writes() {
+            return Err(Errno::EBADF.into());
+        }
+        buffer.resume();
+        let how = self.how();
         match &self.node.content {
-            Content::Regular(data) => write_regular(&mut data.borrow_mut(), offset, buffer),
-            Content::Device(device) => device.write(buffer),
-            Content::Directory(_) => Err(Errno::EISDIR),
-            Content::Link(_) => Err(Errno::EINVAL),
+            Content::Regular(data) => Ok(write_regular(&mut data.borrow_mut(), offset, buffer)?),
+            Content::Device(device) => Ok(device.write(buffer)?),
+            Content::Pipe(pipe) => pipe.write(buffer, how),
+            Content::Socket(socket) => socket.write(buffer, how),
+            Content::Counter(counter) => counter.write(buffer, how.now),
+            Content::Directory(_) => Err(Errno::EISDIR.into()),
+            Content::Link(_) | Content::Epoll(_) | Content::Timer(_) => Err(Errno::EINVAL.into()),
         }
     }
 
     fn advance(&self, buffer: &Buffer) {
         if matches!(self.node.content, Content::Regular(_)) {
             self.offset.set(self.offset.get() + buffer.moved());
+        }
+    }
+
+    /// Bytes that can be read without waiting, where such a number is told.
+    pub fn available(&self) -> Option<u64> {
+        match &self.node.content {
+            Content::Regular(_) => Some(self.node.size().saturating_sub(self.offset.get())),
+            Content::Pipe(pipe) => Some(pipe.available() as u64),
+            Content::Socket(socket) => Some(socket.incoming.available() as u64),
+            _ => None,
+        }
+    }
+
+    /// What can be done without waiting: bits of `poll`.
+    pub fn readiness(&self) -> u32 {
+        let ready = match &self.node.content {
+            Content::Pipe(pipe) => {
+                let mut ready = 0;
+                if self.reads() {
+                    ready |= pipe.readiness_to_read();
+                }
+                if self.writes() {
+                    ready |= pipe.readiness_to_write();
+                }
+                ready
+            }
+            Content::Socket(socket) => socket.readiness(),
+            Content::Counter(counter) => counter.readiness(),
+            Content::Timer(timer) => timer.readiness(),
+            Content::Epoll(epoll) => epoll.readiness(),
+            Content::Device(device) => device.readiness(),
+            Content::Regular(_) | Content::Directory(_) | Content::Link(_) => POLLIN | POLLOUT,
+        };
+        let normal = [(POLLIN, POLLRDNORM), (POLLOUT, POLLWRNORM)];
+        let more = normal.iter().filter(|&&(bit, _)| ready & bit != 0);
+        more.fold(ready, |ready, &(_, bit)| ready | bit)
+    }
+
+    /// Whether it may not be ready: others cannot be waited for.
+    pub fn can_wait(&self) -> bool {
+        !matches!(
+            self.node.content,
+            Content::Regular(_) | Content::Directory(_) | Content::Link(_)
+        )
+    }
+
+    /// How often something has happened that makes it ready to be read, and to be written.
+    pub fn changes(&self) -> [u64; 2] {
+        match &self.node.content {
+            Content::Pipe(pipe) => {
+                let fillings = if self.reads() { pipe.fillings.get() } else { 0 };
+                let drainings = if self.writes() {
+                    pipe.drainings.get()
+                } else {
+                    0
+                };
+                [fillings, drainings]
+            }
+            Content::Socket(socket) => [
+                socket.incoming.fillings.get(),
+                socket.outgoing.drainings.get(),
+            ],
+            Content::Counter(counter) => [counter.additions.get(), 0],
+            Content::Timer(timer) => [timer.moment().unwrap_or(0), 0],
+            _ => [0; 2],
+        }
+    }
+
+    /// Adds the queues that tell when its readiness changes.
+    pub fn queues(&self, queues: &mut Vec<Rc<WaitQueue>>) {
+        match &self.node.content {
+            Content::Pipe(pipe) => {
+                if self.reads() {
+                    queues.push(pipe.readable.clone());
+                }
+                if self.writes() {
+                    queues.push(pipe.writable.clone());
+                }
+            }
+            Content::Socket(socket) => {
+                queues.push(socket.incoming.readable.clone());
+                queues.push(socket.outgoing.writable.clone());
+            }
+            Content::Counter(counter) => queues.push(counter.changed.clone()),
+            Content::Timer(timer) => queues.push(timer.changed.clone()),
+            Content::Epoll(epoll) => epoll.queues(queues),
+            Content::Device(device) => device.queues(queues),
+            Content::Regular(_) | Content::Directory(_) | Content::Link(_) => {}
+        }
+    }
+
+    /// When it becomes ready by itself, in nanoseconds of [`crate::calls::now`].
+    pub fn moment(&self) -> Option<u64> {
+        match &self.node.content {
+            Content::Timer(timer) => timer.moment(),
+            Content::Epoll(epoll) => epoll.moment(),
+            _ => None,
+        }
+    }
+
+    /// The set that it is.
+    pub fn epoll(&self) -> Option<&Epoll> {
+        match &self.node.content {
+            Content::Epoll(epoll) => Some(epoll),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if let Content::Pipe(pipe) = &self.node.content {
+            pipe.close(self.reads(), self.writes());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::{S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG};
+use linux_raw_sys::general::{S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK};
 
 use super::node::{Content, Node};
 
@@ -18,6 +18,10 @@ pub fn mode(node: &Node) -> u32 {
         Content::Directory(_) => S_IFDIR,
         Content::Link(_) => S_IFLNK,
         Content::Device(_) => S_IFCHR,
+        Content::Pipe(_) => S_IFIFO,
+        Content::Socket(_) => S_IFSOCK,
+        // Files without a name are of no type.
+        Content::Counter(_) | Content::Timer(_) | Content::Epoll(_) => 0,
     };
     kind | node.mode.get()
 }
@@ -26,7 +30,7 @@ pub fn mode(node: &Node) -> u32 {
 fn device_number(node: &Node) -> u64 {
     match node.content {
         Content::Device(device) => device.number(),
-        Content::Regular(_) | Content::Directory(_) | Content::Link(_) => 0,
+        _ => 0,
     }
 }
 
