@@ -13,6 +13,8 @@ fn main() {
         "-Wl,-z,max-page-size=4096",
         "-Wl,-z,noexecstack",
         "-Wl,--defsym=exo_program_base=0x3f0000000000",
+        // In a block of its own: each process has its own data.
+        "-Wl,--defsym=exo_data_base=0x3f0000200000",
     ] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }

@@ -83,11 +83,11 @@ fn settle(process: &mut Process, pending: Pending) {
 /// Lets threads have their turns until the current one is to go on in the program.
 fn run(process: &mut Process) {
     process.threads.run_queue.attention.set(false);
-    loop {
+    while process.ended.is_none() {
         process.threads.expire(calls::now);
         process.threads.end_turn();
         if !process.threads.current.can_run() && !process.threads.switch() {
-            idle::sleep(process.threads.next_deadline());
+            idle::sleep(process.member.seat, process.threads.next_deadline());
             continue;
         }
         if process.threads.current.calls && !repeat(process) {

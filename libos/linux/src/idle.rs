@@ -1,6 +1,6 @@
 //! What an environment does while none of its threads can run: it sleeps, until an event, a moment, or a word of another process.
 
-use exo_rt::{environment, gate, predicate, processor, revocation, wait};
+use exo_rt::{environment, family, gate, predicate, processor, revocation, wait};
 
 /// Nanoseconds that 10^6 ticks of a counter of 1 kHz take.
 const SCALE: u128 = 1_000_000;
@@ -11,15 +11,20 @@ fn time_stamp_of(moment: u64) -> u64 {
     u64::try_from(ticks.div_ceil(SCALE)).unwrap_or(u64::MAX)
 }
 
-/// Sleeps until something may have changed, at the latest until `deadline` in nanoseconds.
-pub fn sleep(deadline: Option<u64>) {
+/// Sleeps until something may have changed, or another process of the family wakes the one at `seat`, at the latest until `deadline` in
+/// nanoseconds. The family's lock is free meanwhile.
+pub fn sleep(seat: usize, deadline: Option<u64>) {
+    let woken = family::sleep_term(seat);
+    family::release();
     revocation::serve();
     let events = predicate::events_differ(environment::events());
     let bound = match deadline {
-        Some(moment) => {
-            gate::predicate_bind(&[events, predicate::time_reached(time_stamp_of(moment))])
-        }
-        None => gate::predicate_bind(&[events]),
+        Some(moment) => gate::predicate_bind(&[
+            events,
+            woken,
+            predicate::time_reached(time_stamp_of(moment)),
+        ]),
+        None => gate::predicate_bind(&[events, woken]),
     };
     // Without a timer there is no sleep that ends at a moment.
     let slept = bound.is_ok() && gate::environment_sleep().is_ok();
@@ -27,4 +32,6 @@ pub fn sleep(deadline: Option<u64>) {
         wait::yield_now();
     }
     revocation::serve();
+    family::acquire();
+    family::wake_up(seat);
 }

@@ -11,6 +11,7 @@ pub mod calls;
 pub mod dispatcher;
 pub mod errno;
 pub mod executable;
+pub mod family;
 pub mod files;
 pub mod futex;
 mod idle;

@@ -3,6 +3,9 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
+use exo_rt::start;
+
+use crate::family::{Ending, Family, Member};
 use crate::files::descriptors::Descriptors;
 use crate::files::node::{Node, Tree};
 use crate::futex::Futexes;
@@ -14,8 +17,14 @@ use crate::thread::Threads;
 
 /// A program, and everything that the personality keeps for it.
 pub struct Process {
-    /// How it was started.
-    pub options: Options,
+    /// How the first of its family was started.
+    pub options: Rc<Options>,
+    /// All processes.
+    pub family: Rc<Family>,
+    /// It, as others see it.
+    pub member: Rc<Member>,
+    /// How it has ended, once it has: it makes no step any more.
+    pub ended: Option<Ending>,
     /// Its threads.
     pub threads: Threads,
     /// Words of memory for which its threads wait.
@@ -23,7 +32,7 @@ pub struct Process {
     /// Its memory.
     pub memory: Memory,
     /// Its file system.
-    pub tree: Tree,
+    pub tree: Rc<Tree>,
     /// Its working directory: directories from the root down.
     pub directory: Vec<Rc<Node>>,
     /// Its open files.
@@ -40,7 +49,6 @@ pub struct Process {
     pub statistics: Statistics,
     /// Nanoseconds since 1970 when the time stamp counter was zero.
     pub epoch: u64,
-    next_number: u32,
 }
 
 /// Number of the first process, and of its first thread.
@@ -49,16 +57,20 @@ pub const FIRST: u32 = 1;
 pub const SIGNALS: usize = 64;
 
 impl Process {
-    /// A program that has not started.
+    /// The first process of a family, which has not started.
     pub fn new(options: Options) -> Self {
-        let tree = Tree::default();
+        let tree = Rc::new(Tree::default());
+        let threads = Threads::new(FIRST);
+        let (family, member) = Family::new(threads.run_queue.clone());
         Self {
             directory: alloc::vec![tree.root.clone()],
-            options,
-            threads: Threads::new(FIRST),
+            options: Rc::new(options),
+            threads,
             futexes: Futexes::default(),
-            next_number: FIRST + 1,
-            memory: Memory::default(),
+            memory: Memory::new(family.frames.clone()),
+            family,
+            member,
+            ended: None,
             tree,
             descriptors: Descriptors::default(),
             mask: 0o022,
@@ -70,9 +82,28 @@ impl Process {
         }
     }
 
-    /// A number for a new thread.
-    pub fn new_number(&mut self) -> u32 {
-        self.next_number += 1;
-        self.next_number - 1
+    /// Ends it: the machine with it, if it is the first.
+    pub fn finish(mut self, ending: Ending) -> ! {
+        if self.member.number == FIRST {
+            self.print_statistics();
+            start::exit(ending.shell_status());
+        }
+        self.memory.give_back();
+        self.family.statistics.borrow_mut().add(&self.statistics);
+        let (family, member) = (self.family.clone(), self.member.clone());
+        // What its files and threads have to tell others comes before its end does.
+        drop(self);
+        family.end(&member, ending);
+        drop((family, member));
+        exo_rt::family::release();
+        start::exit(0)
+    }
+
+    fn print_statistics(&mut self) {
+        if self.options.statistics {
+            let mut all = self.family.statistics.borrow_mut();
+            all.add(&self.statistics);
+            all.print();
+        }
     }
 }

@@ -22,6 +22,18 @@ pub struct Statistics {
 }
 
 impl Statistics {
+    /// Adds the counts of another process.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.traps += other.traps;
+        self.rewritten += other.rewritten;
+        self.found_late += other.found_late;
+        self.left += other.left;
+        for (&number, count) in &other.unknown {
+            *self.unknown.entry(number).or_default() += count;
+        }
+    }
+
     /// Prints all counts.
     pub fn print(&self) {
         message!(

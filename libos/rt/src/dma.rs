@@ -12,7 +12,7 @@ use exo_abi::address::{PAGE_SHIFT, PAGE_SIZE, pages_for};
 use exo_abi::{Capability, Error, Rights};
 
 use crate::volatile::volatile_word;
-use crate::{environment, gate, window};
+use crate::{environment, family, gate, window};
 
 /// Pages, zeroed, contiguous also for a device.
 pub struct DmaMemory {
@@ -74,7 +74,9 @@ impl DmaMemory {
     /// What a device calls the byte at `offset`: its physical address. Panics beyond the end.
     pub fn physical(&self, offset: u64) -> u64 {
         assert!(offset <= self.len(), "beyond DMA memory");
-        window::physical(self.start as u64).expect("the heap is in the frame window") + offset
+        let start = self.start as u64;
+        let physical = window::physical(start).or_else(|| family::physical(start));
+        physical.expect("the heap lies in the frame window or is a family's") + offset
     }
 
     volatile_word!(read_u8, write_u8, u8);

@@ -4,15 +4,15 @@
 
 /// Makes the crate a program that starts at `$main`, a `fn() -> impl exo_rt::start::Status`.
 ///
-/// `program!(main, without_upcalls)` leaves exceptions to the kernel, which ends the program by them. `program!(main, family)` has the
-/// heap that a family shares.
+/// `program!(main, without_upcalls)` leaves exceptions to the kernel, which ends the program by them. `program!(main, family,
+/// member_main)` has the heap that a family shares; environments that it makes begin with `member_main`, a `fn(usize) -> !`.
 #[macro_export]
 macro_rules! program {
     ($main:path) => {
         $crate::program!(@parts $crate::start::run($main), $crate::heap::Heap, $crate::heap::Heap::new());
     };
-    ($main:path, family) => {
-        $crate::program!(@parts $crate::start::run_family($main), $crate::family::Heap, $crate::family::Heap);
+    ($main:path, family, $member_main:path) => {
+        $crate::program!(@parts $crate::start::run_family($main, $member_main), $crate::family::Heap, $crate::family::Heap);
     };
     ($main:path, without_upcalls) => {
         $crate::program!(@parts $crate::start::run_without_upcalls($main), $crate::heap::Heap, $crate::heap::Heap::new());

@@ -14,11 +14,25 @@ unsafe extern "C" {
     static exo_program_start: u8;
     /// First byte behind it.
     static exo_program_end: u8;
+    /// First byte of what each environment has for itself.
+    static exo_data_start: u8;
+    /// First byte behind the part of it that does not start as zeros.
+    static exo_data_end: u8;
 }
 
 /// Where what this runtime is linked into lies itself.
 pub fn image() -> Range<u64> {
     (&raw const exo_program_start) as u64..(&raw const exo_program_end) as u64
+}
+
+/// The part of it that each environment has for itself.
+pub fn data() -> Range<u64> {
+    (&raw const exo_data_start) as u64..image().end
+}
+
+/// The part of that which does not start as zeros.
+pub fn initialised_data() -> Range<u64> {
+    data().start..(&raw const exo_data_end) as u64
 }
 
 /// Copies bytes from one address of the program to another.

@@ -103,8 +103,8 @@ pub fn run<S: Status>(main: impl FnOnce() -> S) -> ! {
 }
 
 /// Runs the first program of a family with exception upcalls, and ends the environment.
-pub fn run_family<S: Status>(main: impl FnOnce() -> S) -> ! {
-    family::found();
+pub fn run_family<S: Status>(main: impl FnOnce() -> S, member_main: fn(usize) -> !) -> ! {
+    family::found(member_main);
     run(main)
 }
 

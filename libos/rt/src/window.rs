@@ -7,6 +7,8 @@
 //! | next | [`SLICE_STACK_SIZE`] | stack of slice upcalls |
 //! | rest | | heap, from which DMA memory comes too |
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use exo_abi::address::{FRAME_WINDOW, FRAME_WINDOW_SIZE, PAGE_SHIFT, PAGE_SIZE};
 
 use crate::environment;
@@ -29,14 +31,33 @@ pub fn grant_end() -> u64 {
     grant_start() + environment::grant_frames() * PAGE_SIZE
 }
 
+/// Where the stacks lie, if that is not the grant.
+static STACKS: AtomicU64 = AtomicU64::new(0);
+
+/// Has stacks lie somewhere else than in the grant, which an environment that was made does not have.
+pub(crate) fn place_stacks(start: u64) {
+    STACKS.store(start, Ordering::Relaxed);
+}
+
+/// Where the stacks lie.
+fn stacks_start() -> u64 {
+    match STACKS.load(Ordering::Relaxed) {
+        0 => grant_start(),
+        start => start,
+    }
+}
+
+/// Bytes of all stacks.
+pub const STACKS_SIZE: u64 = STACK_SIZE + UPCALL_STACK_SIZE + SLICE_STACK_SIZE;
+
 /// Top of the upcall stack.
 pub fn upcall_stack_top() -> u64 {
-    grant_start() + STACK_SIZE + UPCALL_STACK_SIZE
+    stacks_start() + STACK_SIZE + UPCALL_STACK_SIZE
 }
 
 /// Top of the stack of event upcalls: the lower half of that of exceptions, which nest only in programs that mean it.
 pub fn event_stack_top() -> u64 {
-    grant_start() + STACK_SIZE + UPCALL_STACK_SIZE / 2
+    stacks_start() + STACK_SIZE + UPCALL_STACK_SIZE / 2
 }
 
 /// Top of the stack of slice upcalls.

@@ -8,21 +8,22 @@ use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
 use exo_abi::upcall::Vector;
 use exo_linux::executable::Executable;
+use exo_linux::family::Ending;
 use exo_linux::files::device::Device;
 use exo_linux::files::node::Content;
 use exo_linux::files::open::OpenFile;
 use exo_linux::options::{Mode, Options};
 use exo_linux::process::Process;
 use exo_linux::rewrite::{Code, Rewriter};
-use exo_linux::{calls, dispatcher, loader, message, stack};
+use exo_linux::{dispatcher, loader, message, stack};
 use exo_rt::context::Context;
 use exo_rt::local::Local;
 use exo_rt::system_call::Exit;
 use exo_rt::upcall::{Action, Fault};
-use exo_rt::{context, environment, system_call, upcall};
+use exo_rt::{context, environment, family, system_call, upcall};
 use linux_raw_sys::general::{O_RDWR, SIGSEGV};
 
-exo_rt::program!(main, family);
+exo_rt::program!(main, family, member_main);
 
 static PROCESS: Local<Option<Process>> = Local::new(None);
 
@@ -99,11 +100,26 @@ fn open_console(process: &mut Process) {
     }
 }
 
+/// Lends the process to `user`, under the family's lock. A process that has ended by then makes no further step.
+fn with_process<R>(user: impl FnOnce(&mut Process) -> R) -> Option<R> {
+    family::with_lock(|| {
+        PROCESS
+            .with(|slot| {
+                let result = user(slot.as_mut()?);
+                if let Some(ending) = slot.as_ref().and_then(|process| process.ended)
+                    && let Some(process) = slot.take()
+                {
+                    process.finish(ending);
+                }
+                Some(result)
+            })
+            .flatten()
+    })
+}
+
 /// A system call, however it came.
 fn handle_call(call: &mut Fault) -> Exit {
-    PROCESS
-        .with(|process| Some(dispatcher::handle_call(process.as_mut()?, call)))
-        .flatten()
+    with_process(|process| dispatcher::handle_call(process, call))
         .expect("a system call within a system call")
 }
 
@@ -113,34 +129,36 @@ fn handle_exception(fault: &mut Fault) -> Action {
         // `syscall` has put the address behind it there.
         let return_address = fault.rcx;
         system_call::redirect(fault);
-        PROCESS.with(|process| {
-            if let Some(process) = process {
-                process.statistics.traps += 1;
-                if let Some(rewriter) = &mut process.rewriter {
-                    rewriter.add_trapped(return_address - SYSCALL_BYTES, &mut process.statistics);
-                }
+        with_process(|process| {
+            process.statistics.traps += 1;
+            if let Some(rewriter) = &mut process.rewriter {
+                rewriter.add_trapped(return_address - SYSCALL_BYTES, &mut process.statistics);
             }
         });
         return Action::Resume;
     }
     let is_page_fault = fault.vector == Vector::PageFault as u64;
-    let mapped = is_page_fault
-        && PROCESS
-            .with(|process| {
-                let (write, fetch) = (fault.error_code & 2 != 0, fault.error_code & 16 != 0);
-                process
-                    .as_mut()
-                    .is_some_and(|process| process.memory.handle_fault(fault.address, write, fetch))
-            })
-            .unwrap_or(false);
-    if mapped {
-        return Action::Resume;
+    let (write, fetch) = (fault.error_code & 2 != 0, fault.error_code & 16 != 0);
+    let handled = with_process(|process| {
+        if is_page_fault && process.memory.handle_fault(fault.address, write, fetch) {
+            return;
+        }
+        message!(
+            "linux: {} at {:#x}, address {:#x}: signal {SIGSEGV}",
+            Vector::from_number(fault.vector).map_or("exception", Vector::name),
+            fault.rip,
+            fault.address
+        );
+        process.ended = Some(Ending::Killed(SIGSEGV as u8));
+    });
+    match handled {
+        Some(()) => Action::Resume,
+        // It came inside a call: the personality itself has failed.
+        None => Action::Unhandled,
     }
-    message!(
-        "linux: {} at {:#x}, address {:#x}: signal {SIGSEGV}",
-        Vector::from_number(fault.vector).map_or("exception", Vector::name),
-        fault.rip,
-        fault.address
-    );
-    exo_rt::start::exit(calls::STATUS_OF_SIGNAL + u64::from(SIGSEGV))
+}
+
+/// What a process that was forked begins with.
+fn member_main(_: usize) -> ! {
+    exo_rt::start::exit(NOT_EXECUTABLE)
 }

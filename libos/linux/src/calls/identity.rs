@@ -9,19 +9,17 @@ use crate::files::device;
 use crate::process::Process;
 use crate::stack::STACK_BYTES;
 
-/// The number of the one process.
-pub const PROCESS: u64 = 1;
 /// Length of a field of `struct new_utsname`.
 const NAME_BYTES: usize = 65;
 /// Limits that there are.
 const LIMITS: u64 = 16;
 
-pub fn process(_: &mut Process, _: Arguments) -> Result {
-    Ok(PROCESS)
+pub fn process(process: &mut Process, _: Arguments) -> Result {
+    Ok(u64::from(process.member.number))
 }
 
-pub fn parent(_: &mut Process, _: Arguments) -> Result {
-    Ok(0)
+pub fn parent(process: &mut Process, _: Arguments) -> Result {
+    Ok(u64::from(process.member.parent.get()))
 }
 
 /// The superuser: there is nobody else.

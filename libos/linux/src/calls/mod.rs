@@ -15,7 +15,6 @@ mod poll;
 mod process;
 pub mod program;
 mod signal;
-pub use signal::STATUS_OF_SIGNAL;
 mod thread;
 mod time;
 pub use time::now;

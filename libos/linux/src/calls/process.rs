@@ -1,25 +1,25 @@
 //! The life of a program.
 
-use exo_rt::{program_memory, start};
+use exo_rt::program_memory;
 
 use super::{Arguments, program};
 use crate::errno::{Errno, Result};
+use crate::family::Ending;
 use crate::process::Process;
+use crate::wait::{self, Stop};
 
 /// `arch_prctl` codes (linux, arch/x86/include/uapi/asm/prctl.h).
 const ARCH_SET_FS: u64 = 0x1002;
 const ARCH_GET_FS: u64 = 0x1003;
 
-pub fn exit(process: &mut Process, [status, ..]: Arguments) -> Result {
-    end(process, status & 0xff)
+pub fn exit(process: &mut Process, [status, ..]: Arguments) -> wait::Result {
+    Err(end(process, Ending::Exited(status as u8)))
 }
 
-/// Ends the program and its libOS.
-pub fn end(process: &Process, status: u64) -> ! {
-    if process.options.statistics {
-        process.statistics.print();
-    }
-    start::exit(status)
+/// Ends a process.
+pub fn end(process: &mut Process, ending: Ending) -> Stop {
+    process.ended = Some(ending);
+    Stop::End
 }
 
 pub fn set_architecture(process: &mut Process, [code, address, ..]: Arguments) -> Result {

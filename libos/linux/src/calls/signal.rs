@@ -2,12 +2,11 @@
 
 use linux_raw_sys::general::{SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK};
 
-use super::{Arguments, identity, process, program};
+use super::{Arguments, process, program};
 use crate::errno::{Errno, Result};
+use crate::family::Ending;
 use crate::process::{Process, SIGNALS};
-
-/// Status of a program that a signal ended, as a shell reports it.
-pub const STATUS_OF_SIGNAL: u64 = 128;
+use crate::wait;
 
 fn index(signal: u64) -> Result<usize> {
     usize::try_from(signal)
@@ -70,17 +69,17 @@ pub fn set_stack(process: &mut Process, [_, old, ..]: Arguments) -> Result {
     Ok(0)
 }
 
-pub fn kill(process: &mut Process, [target, signal, ..]: Arguments) -> Result {
-    if target != identity::PROCESS {
-        return Err(Errno::ESRCH);
+pub fn kill(process: &mut Process, [target, signal, ..]: Arguments) -> wait::Result {
+    if target != u64::from(process.member.number) {
+        return Err(Errno::ESRCH.into());
     }
     if signal == 0 {
         return Ok(0);
     }
     index(signal)?;
-    process::end(process, STATUS_OF_SIGNAL + signal)
+    Err(process::end(process, Ending::Killed(signal as u8)))
 }
 
-pub fn kill_thread(process: &mut Process, [_, thread, signal, ..]: Arguments) -> Result {
+pub fn kill_thread(process: &mut Process, [_, thread, signal, ..]: Arguments) -> wait::Result {
     kill(process, [thread, signal, 0, 0, 0, 0])
 }

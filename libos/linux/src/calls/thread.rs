@@ -9,6 +9,7 @@ use linux_raw_sys::general::{
 
 use super::{Arguments, futex, process, program};
 use crate::errno::{Errno, Result};
+use crate::family::Ending;
 use crate::process::Process;
 use crate::thread::Thread;
 use crate::wait::{self, Stop};
@@ -92,7 +93,7 @@ fn start(process: &mut Process, wanted: &Wanted) -> Result {
     if !has(CLONE_VM) || !has(CLONE_SIGHAND) {
         return Err(Errno::EINVAL);
     }
-    let number = process.new_number();
+    let number = process.family.take_number();
     let mut context = Box::clone(&process.threads.current.context);
     context.registers.rax = 0;
     if wanted.stack != 0 {
@@ -125,7 +126,8 @@ pub fn exit(process: &mut Process, [status, ..]: Arguments) -> wait::Result {
         threads.status = status & 0xff;
     }
     if threads.others.is_empty() {
-        process::end(process, process.threads.status);
+        let status = threads.status as u8;
+        return Err(process::end(process, Ending::Exited(status)));
     }
     Err(Stop::End)
 }

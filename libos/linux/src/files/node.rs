@@ -56,14 +56,14 @@ pub struct Node {
 pub struct Tree {
     /// The root directory.
     pub root: Rc<Node>,
-    next: u64,
+    next: Cell<u64>,
 }
 
 impl Default for Tree {
     fn default() -> Self {
-        let mut tree = Self {
+        let tree = Self {
             root: node(directory(), 0o755, 1),
-            next: 2,
+            next: Cell::new(2),
         };
         tree.populate();
         tree
@@ -87,14 +87,14 @@ fn node(content: Content, mode: u32, number: u64) -> Rc<Node> {
 
 impl Tree {
     /// A node that has no name yet.
-    pub fn create(&mut self, content: Content, mode: u32) -> Rc<Node> {
-        let number = self.next;
-        self.next += 1;
+    pub fn create(&self, content: Content, mode: u32) -> Rc<Node> {
+        let number = self.next.get();
+        self.next.set(number + 1);
         node(content, mode, number)
     }
 
     /// What every program finds.
-    fn populate(&mut self) {
+    fn populate(&self) {
         let devices = self.create(directory(), 0o755);
         for (name, device) in [
             ("null", Device::Null),

@@ -78,6 +78,13 @@ impl Arena {
             })
     }
 
+    /// Takes all memory away: the frames, and how many from each on.
+    pub fn take_all(&mut self) -> impl Iterator<Item = (u64, u64)> + use<> {
+        self.clean = Runs::new();
+        self.used = Runs::new();
+        core::mem::take(&mut self.frames).into_values()
+    }
+
     /// Takes a range out of the arena for good, whoever has it: the addresses and frames of its pages.
     pub fn remove(&mut self, start: u64, end: u64) -> BTreeMap<u64, u64> {
         let pages: BTreeMap<u64, u64> = self.pages(start, end).collect();

@@ -62,10 +62,11 @@ fn round_up(bytes: u64) -> Option<u64> {
     bytes.checked_next_multiple_of(PAGE_SIZE)
 }
 
-impl Default for Memory {
-    fn default() -> Self {
+impl Memory {
+    /// A process without memory.
+    pub fn new(frames: Rc<RefCell<Frames>>) -> Self {
         Self {
-            frames: Rc::default(),
+            frames,
             capabilities: Capabilities::default(),
             regions: BTreeMap::new(),
             next_lazy: LAZY_START,
@@ -73,9 +74,22 @@ impl Default for Memory {
             program_break: BREAK_START,
         }
     }
-}
 
-impl Memory {
+    /// Gives all frames back, of a process that uses none of them any more.
+    pub fn give_back(&mut self) {
+        let regions = core::mem::take(&mut self.regions);
+        for frame in regions
+            .values()
+            .filter(|region| region.kind == Kind::Lazy)
+            .flat_map(|region| region.pages.values())
+        {
+            self.free_frames(*frame, 1);
+        }
+        for (first, pages) in self.arena.take_all() {
+            self.free_frames(first, pages);
+        }
+    }
+
     /// Anonymous private memory at an address of our choice, zeroed.
     pub fn map_anonymous(&mut self, bytes: u64, rights: Rights) -> Result {
         let bytes = round_up(bytes).filter(|&bytes| bytes != 0);

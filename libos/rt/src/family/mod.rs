@@ -6,19 +6,25 @@
 //! The heap grows by whole chunks. Who grows it maps the new chunk at once; the others do so by the page fault of their first access.
 #![allow(unsafe_code)]
 
-use core::alloc::{GlobalAlloc, Layout};
+mod heap;
+mod member;
+mod seat;
+
 use core::cell::UnsafeCell;
-use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use exo_abi::address::{BLOCK_FRAMES, PAGE_SHIFT, PAGE_SIZE};
 use exo_abi::map::MapEntry;
 use exo_abi::upcall::Vector;
-use exo_abi::{Capability, Rights};
+use exo_abi::{Capability, Kind, Rights};
 use linked_list_allocator::Heap as FreeList;
 
 use crate::upcall::Fault;
 use crate::{environment, gate, processor};
+pub use heap::Heap;
+pub use member::{Layout, first_instruction, layout};
+use seat::Seat;
+pub use seat::{SEATS, receive, send, sleep_term, wake, wake_up};
 
 /// Where the heap lies.
 pub const FAMILY_BASE: u64 = 0x3f80_0000_0000;
@@ -40,6 +46,10 @@ struct Header {
     first_frame: AtomicU64,
     /// What is free.
     list: UnsafeCell<FreeList>,
+    /// What a member that starts calls, with its seat: a `fn(usize) -> !`.
+    member_main: AtomicU64,
+    /// The members' places.
+    seats: [Seat; SEATS],
 }
 
 /// The capability by which this environment maps the heap; 0: it has none.
@@ -55,8 +65,8 @@ fn header() -> &'static Header {
     unsafe { &*(FAMILY_BASE as *const Header) }
 }
 
-/// Makes the heap, on all of the memory grant but the block with the stacks.
-pub fn found() {
+/// Makes the heap, on all of the memory grant but the block with the stacks. Members that are made later begin with `member_main`.
+pub fn found(member_main: fn(usize) -> !) {
     let first = environment::grant_first() + BLOCK_FRAMES;
     let limit = environment::grant_frames().saturating_sub(BLOCK_FRAMES) << PAGE_SHIFT;
     let capability = environment::grant_capability();
@@ -72,10 +82,41 @@ pub fn found() {
         limit: AtomicU64::new(limit / CHUNK_BYTES * CHUNK_BYTES),
         first_frame: AtomicU64::new(first),
         list: UnsafeCell::new(list),
+        member_main: AtomicU64::new(member_main as usize as u64),
+        seats: [const { Seat::new() }; SEATS],
     };
     // SAFETY: as above; the place is aligned to a page.
     unsafe { (FAMILY_BASE as *mut Header).write(header) };
     CAPABILITY.store(capability.0, Ordering::Relaxed);
+}
+
+/// Uses the heap that another has founded and whose first chunk it has mapped here; this environment holds a capability for its frames.
+fn join() {
+    // SAFETY: whoever made this environment has mapped the first chunk, which begins with the header.
+    let header = unsafe { &*(FAMILY_BASE as *const Header) };
+    let first = header.first_frame.load(Ordering::Relaxed);
+    let capability = environment::held_of(Kind::Blocks)
+        .find(|(_, entry)| entry.first <= first && first < entry.first + entry.count)
+        .map_or(Capability::NONE, |(capability, _)| capability);
+    CAPABILITY.store(capability.0, Ordering::Relaxed);
+}
+
+/// The first frame of the heap.
+pub fn first_frame() -> u64 {
+    header().first_frame.load(Ordering::Relaxed)
+}
+
+/// Pages of the heap that whoever makes a member maps there, from [`FAMILY_BASE`] on: the member maps the others by itself.
+pub const FIRST_PAGES: u64 = CHUNK_PAGES;
+
+/// The physical address of one of the heap; `None` for any other address.
+pub fn physical(address: u64) -> Option<u64> {
+    if CAPABILITY.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    let offset = address.checked_sub(FAMILY_BASE)?;
+    (offset < header().bytes.load(Ordering::Relaxed))
+        .then(|| (first_frame() << PAGE_SHIFT) + offset)
 }
 
 /// Maps the chunk at `address` to frames from `first` on.
@@ -139,63 +180,4 @@ pub fn with_lock<R>(user: impl FnOnce() -> R) -> R {
         release();
     }
     result
-}
-
-/// The global allocator of a program of a family.
-pub struct Heap;
-
-impl Heap {
-    /// Lends the list of what is free.
-    fn with<R>(&self, user: impl FnOnce(&mut FreeList, &Header) -> R) -> R {
-        let header = header();
-        // SAFETY: 1. the family's lock is held by whoever uses the heap, so nobody else does; 2. an upcall that comes inside the
-        // allocator maps chunks and does no more.
-        with_lock(|| user(unsafe { &mut *header.list.get() }, header))
-    }
-}
-
-/// Adds chunks for `layout` to the heap; false where its limit does not allow that.
-fn grow(list: &mut FreeList, header: &Header, layout: Layout) -> bool {
-    let bytes = header.bytes.load(Ordering::Relaxed);
-    let room = header.limit.load(Ordering::Relaxed) - bytes;
-    let wanted = (layout.size() as u64).saturating_add(layout.align() as u64 + PAGE_SIZE);
-    let Some(more) = wanted
-        .checked_next_multiple_of(CHUNK_BYTES)
-        .filter(|&more| more <= room)
-    else {
-        return false;
-    };
-    for offset in (bytes..bytes + more).step_by(CHUNK_BYTES as usize) {
-        header.bytes.store(offset + CHUNK_BYTES, Ordering::Release);
-        if !map_address(FAMILY_BASE + offset) {
-            header.bytes.store(offset, Ordering::Release);
-            return false;
-        }
-        // SAFETY: the chunk is mapped, lies behind what the list has, and nobody uses it.
-        unsafe { list.extend(CHUNK_BYTES as usize) };
-    }
-    true
-}
-
-// SAFETY: 1. `allocate_first_fit` returns memory for the layout, used by nobody else; 2. no function here unwinds.
-unsafe impl GlobalAlloc for Heap {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.with(|list, header| {
-            let first = list.allocate_first_fit(layout).ok();
-            let pointer = first.or_else(|| {
-                grow(list, header, layout)
-                    .then(|| list.allocate_first_fit(layout).ok())
-                    .flatten()
-            });
-            pointer.map_or(null_mut(), NonNull::as_ptr)
-        })
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        let Some(pointer) = NonNull::new(pointer) else {
-            return;
-        };
-        // SAFETY: the caller got `pointer` from `alloc` with this layout.
-        self.with(|list, _| unsafe { list.deallocate(pointer, layout) });
-    }
 }

@@ -1,0 +1,213 @@
+//! The family: all processes of one run. Each is an environment of its own; what they share lies in the family's heap and changes under its lock.
+
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+use exo_abi::environment::EnvironmentId;
+use exo_rt::{environment, family, program_memory};
+
+use crate::memory::frames::Frames;
+use crate::process::FIRST;
+use crate::statistics::Statistics;
+use crate::wait::{RunQueue, WaitQueue};
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// By `exit_group`, with this status.
+    Exited(u8),
+    /// By a signal.
+    Killed(u8),
+}
+
+impl Ending {
+    /// As `wait4` tells it (Linux man page wait(2)).
+    pub fn wait_status(self) -> u32 {
+        match self {
+            Self::Exited(status) => u32::from(status) << 8,
+            Self::Killed(signal) => u32::from(signal),
+        }
+    }
+
+    /// As a shell tells it.
+    pub fn shell_status(self) -> u64 {
+        const STATUS_OF_SIGNAL: u64 = 128;
+        match self {
+            Self::Exited(status) => u64::from(status),
+            Self::Killed(signal) => STATUS_OF_SIGNAL + u64::from(signal),
+        }
+    }
+}
+
+/// What a process does, as others see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It runs, or waits.
+    Runs,
+    /// A signal has stopped it; whether its parent was told.
+    Stopped {
+        /// Which.
+        signal: u8,
+        /// Whether its parent was told.
+        is_told: bool,
+    },
+    /// It goes on after a stop, and its parent was not told yet.
+    Continued,
+    /// It has ended; its parent was not told yet.
+    Ended(Ending),
+}
+
+/// A process, as others see it.
+#[derive(Debug)]
+pub struct Member {
+    /// Its number.
+    pub number: u32,
+    /// Its place in the family's heap.
+    pub seat: usize,
+    /// Its environment.
+    pub environment: EnvironmentId,
+    /// The number of its parent; 0 for the first.
+    pub parent: Cell<u32>,
+    /// Its process group.
+    pub group: Cell<u32>,
+    /// Its session.
+    pub session: Cell<u32>,
+    /// Whether it has executed a program since it was made.
+    pub has_executed: Cell<bool>,
+    /// The signal that its parent gets when it ends; 0: none.
+    pub end_signal: Cell<u8>,
+    /// What it does.
+    pub state: Cell<State>,
+    /// Threads that wait for its children.
+    pub children: Rc<WaitQueue>,
+    /// Its threads that can go on.
+    pub run_queue: Rc<RunQueue>,
+}
+
+/// All processes of a run, and what they share.
+#[derive(Debug)]
+pub struct Family {
+    members: RefCell<BTreeMap<u32, Rc<Member>>>,
+    next_number: Cell<u32>,
+    /// Free frames.
+    pub frames: Rc<RefCell<Frames>>,
+    /// What data of the personality starts as.
+    pub initial_data: Vec<u8>,
+    /// Counts of processes that have ended.
+    pub statistics: RefCell<Statistics>,
+    /// Where members can be.
+    pub places: RefCell<Vec<Place>>,
+}
+
+/// Where a member can be: a seat, an environment, and memory for its own part of the personality.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Seat in the family's heap.
+    pub seat: usize,
+    /// Environment.
+    pub environment: EnvironmentId,
+    /// First frame of its memory.
+    pub first: u64,
+    /// Whether a member is there, whose end nobody has seen yet.
+    pub is_taken: bool,
+}
+
+/// Numbers of processes and threads are below this.
+const NUMBERS: u32 = 1 << 22;
+
+impl Family {
+    /// A family that is one process, the first.
+    pub fn new(run_queue: Rc<RunQueue>) -> (Rc<Self>, Rc<Member>) {
+        let first = Rc::new(Member {
+            number: FIRST,
+            seat: 0,
+            environment: environment::id(),
+            parent: Cell::new(0),
+            group: Cell::new(FIRST),
+            session: Cell::new(FIRST),
+            has_executed: Cell::new(true),
+            end_signal: Cell::new(0),
+            state: Cell::new(State::Runs),
+            children: WaitQueue::new(),
+            run_queue,
+        });
+        let family = Rc::new(Self {
+            members: RefCell::new(BTreeMap::from([(FIRST, first.clone())])),
+            next_number: Cell::new(FIRST + 1),
+            frames: Rc::default(),
+            initial_data: initial_data(),
+            statistics: RefCell::default(),
+            places: RefCell::default(),
+        });
+        (family, first)
+    }
+
+    /// A number for a process or a thread.
+    pub fn take_number(&self) -> u32 {
+        let mut number = self.next_number.get();
+        while self.member(number).is_some() {
+            number = successor(number);
+        }
+        self.next_number.set(successor(number));
+        number
+    }
+
+    /// A process by number.
+    pub fn member(&self, number: u32) -> Option<Rc<Member>> {
+        self.members.borrow().get(&number).cloned()
+    }
+
+    /// All processes for which `chosen` is true, those that have ended included, by number.
+    pub fn members(&self, chosen: impl Fn(&Member) -> bool) -> Vec<Rc<Member>> {
+        let members = self.members.borrow();
+        let found = members.values().filter(|member| chosen(member));
+        found.cloned().collect()
+    }
+
+    /// Adds a process.
+    pub fn add(&self, member: Rc<Member>) {
+        self.members.borrow_mut().insert(member.number, member);
+    }
+
+    /// Forgets a process, whose parent knows of its end.
+    pub fn remove(&self, number: u32) {
+        self.members.borrow_mut().remove(&number);
+    }
+
+    /// Notes how a process has ended: its children get the first process for a parent, and its own parent is told.
+    pub fn end(&self, ended: &Member, ending: Ending) {
+        ended.state.set(State::Ended(ending));
+        let first = self.member(FIRST);
+        for child in self.members(|member| member.parent.get() == ended.number) {
+            child.parent.set(FIRST);
+            if let (State::Ended(_), Some(first)) = (child.state.get(), &first) {
+                first.children.wake_all();
+            }
+        }
+        if let Some(parent) = self.member(ended.parent.get()) {
+            parent.children.wake_all();
+        }
+    }
+}
+
+/// What data of the personality starts as: it has not changed before there is a process.
+fn initial_data() -> Vec<u8> {
+    let range = program_memory::initialised_data();
+    let mut data = alloc::vec![0; (range.end - range.start) as usize];
+    program_memory::read(range.start, &mut data).expect("the personality's own data is there");
+    data
+}
+
+fn successor(number: u32) -> u32 {
+    match number + 1 {
+        NUMBERS => FIRST + 1,
+        next => next,
+    }
+}
+
+/// Wakes a process that sleeps, so that it looks at its threads.
+pub fn wake(member: &Member) {
+    family::wake(member.seat, member.environment);
+}
