@@ -6,8 +6,8 @@ use exo_abi::function::QueueService;
 use exo_abi::virtio::console::CONFIGURATION_SIZE;
 use exo_rt::dma::DmaMemory;
 use exo_rt::environment::{self, Function};
-use exo_rt::gate;
 use exo_rt::wait::Spinner;
+use exo_rt::{gate, processor};
 
 use crate::queue::{BadAnswer, Part, Queue, RingLayout};
 use crate::transport::{OpenError, Transport};
@@ -45,6 +45,8 @@ pub struct Console {
     pieces: VecDeque<u32>,
     /// Why output was lost, as the host's error number.
     error: u32,
+    /// Changes of the configuration that were seen.
+    changes: u64,
 }
 
 /// What has been received.
@@ -90,7 +92,14 @@ impl Console {
             taken: 0,
             pieces: VecDeque::new(),
             error: 0,
+            changes: 0,
         })
+    }
+
+    /// Whether the size may have changed since this was asked last.
+    pub fn has_new_size(&mut self) -> bool {
+        let changes = self.transport.configuration_changes();
+        core::mem::replace(&mut self.changes, changes) != changes
     }
 
     /// Columns and rows of the terminal behind it; 0 where there is none.
@@ -107,6 +116,8 @@ impl Console {
     /// Whether an interrupt tells when the device has taken output. One always tells of input.
     pub fn set_output_interrupts(&self, wanted: bool) {
         self.transmit.set_interrupts(wanted);
+        // Who looks next whether the device has taken something, looks after it knows.
+        processor::fence();
     }
 
     /// Sends bytes as far as there is room; says how many.

@@ -2,6 +2,7 @@
 //!
 //! The VMM has assigned the BARs and the exported function table tells where they are, so nobody reads configuration space.
 
+use core::cell::Cell;
 use core::fmt;
 
 use exo_abi::Error;
@@ -11,7 +12,7 @@ use exo_abi::function::{
     SERVICE_PAGE, STOP_REASONS, StopReason,
 };
 use exo_rt::dma::DmaMemory;
-use exo_rt::environment::Function;
+use exo_rt::environment::{self, Function};
 use exo_rt::gate;
 use exo_rt::registers::Registers;
 
@@ -71,6 +72,8 @@ pub struct Transport {
     pub function: Function,
     registers: Registers,
     doorbells: Registers,
+    /// The event that counts changes of the configuration.
+    changes: Cell<Option<u64>>,
 }
 
 const STATUS: u64 = COMMON_PAGE * PAGE_SIZE + common::STATUS;
@@ -107,6 +110,7 @@ impl Transport {
             function,
             registers,
             doorbells,
+            changes: Cell::new(None),
         })
     }
 
@@ -169,12 +173,20 @@ impl Transport {
     /// Says how configuration changes are told: by vector 0 to who sleeps, not at all to who polls.
     pub fn set_configuration_vector(&self, service: QueueService) -> Result<(), OpenError> {
         match service {
-            QueueService::Events => self.bind_vector(0).map(drop),
+            QueueService::Events => {
+                self.changes.set(Some(self.bind_vector(0)?));
+                Ok(())
+            }
             QueueService::Polled => {
                 self.clear_configuration_vector();
                 Ok(())
             }
         }
+    }
+
+    /// How often the device has said that its configuration, or its status, has changed.
+    pub fn configuration_changes(&self) -> u64 {
+        self.changes.get().map_or(0, environment::event_counter)
     }
 
     /// Makes a queue of `size` entries at the start of `memory`, and enables it. Its vector is the one behind its number,

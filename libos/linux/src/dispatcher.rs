@@ -4,6 +4,7 @@
 //! what it waits for. So a call is done in one piece or not at all, and again from its start when the wait is over.
 
 use exo_rt::context::Entered;
+use exo_rt::environment;
 use exo_rt::system_call::Exit;
 use exo_rt::upcall::Fault;
 
@@ -53,7 +54,8 @@ pub fn handle_call(process: &mut Process, fault: &mut Fault) -> Exit {
         match value(calls::execute(process, call, fault.rax, arguments(fault))) {
             Ok(value) => {
                 fault.rax = value;
-                if !process.threads.run_queue.attention.get() {
+                if !process.threads.run_queue.attention.get() && !process.family.outside.has_news()
+                {
                     return Exit::Call;
                 }
                 process.threads.current.context.save(fault, Entered::Call);
@@ -84,10 +86,13 @@ fn settle(process: &mut Process, pending: Pending) {
 fn run(process: &mut Process) {
     process.threads.run_queue.attention.set(false);
     while process.ended.is_none() {
+        // What comes after this was read ends the sleep below.
+        let events = environment::events();
+        process.look_outside();
         process.threads.expire(calls::now);
         process.threads.end_turn();
         if !process.threads.current.can_run() && !process.threads.switch() {
-            idle::sleep(process.member.seat, process.threads.next_deadline());
+            idle::sleep(process.member.seat, process.threads.next_deadline(), events);
             continue;
         }
         if process.threads.current.calls && !repeat(process) {

@@ -8,6 +8,7 @@ use core::cell::{Cell, RefCell};
 use exo_abi::environment::EnvironmentId;
 use exo_rt::{environment, family, program_memory};
 
+use crate::files::outside::Outside;
 use crate::memory::frames::Frames;
 use crate::process::FIRST;
 use crate::statistics::Statistics;
@@ -97,6 +98,8 @@ pub struct Family {
     pub initial_data: Vec<u8>,
     /// Counts of processes that have ended.
     pub statistics: RefCell<Statistics>,
+    /// The streams, or the terminal, of all of them.
+    pub outside: Outside,
     /// Where members can be.
     pub places: RefCell<Vec<Place>>,
 }
@@ -119,7 +122,7 @@ const NUMBERS: u32 = 1 << 22;
 
 impl Family {
     /// A family that is one process, the first.
-    pub fn new(run_queue: Rc<RunQueue>) -> (Rc<Self>, Rc<Member>) {
+    pub fn new(run_queue: Rc<RunQueue>, outside: Outside) -> (Rc<Self>, Rc<Member>) {
         let first = Rc::new(Member {
             number: FIRST,
             seat: 0,
@@ -140,6 +143,7 @@ impl Family {
             initial_data: initial_data(),
             statistics: RefCell::default(),
             places: RefCell::default(),
+            outside,
         });
         (family, first)
     }

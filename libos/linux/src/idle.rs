@@ -1,6 +1,6 @@
 //! What an environment does while none of its threads can run: it sleeps, until an event, a moment, or a word of another process.
 
-use exo_rt::{environment, family, gate, predicate, processor, revocation, wait};
+use exo_rt::{family, gate, predicate, processor, revocation, wait};
 
 /// Nanoseconds that 10^6 ticks of a counter of 1 kHz take.
 const SCALE: u128 = 1_000_000;
@@ -12,12 +12,12 @@ fn time_stamp_of(moment: u64) -> u64 {
 }
 
 /// Sleeps until something may have changed, or another process of the family wakes the one at `seat`, at the latest until `deadline` in
-/// nanoseconds. The family's lock is free meanwhile.
-pub fn sleep(seat: usize, deadline: Option<u64>) {
+/// nanoseconds. Events count that are not among the first `seen`. The family's lock is free meanwhile.
+pub fn sleep(seat: usize, deadline: Option<u64>, seen: u64) {
     let woken = family::sleep_term(seat);
     family::release();
     revocation::serve();
-    let events = predicate::events_differ(environment::events());
+    let events = predicate::events_differ(seen);
     let bound = match deadline {
         Some(moment) => gate::predicate_bind(&[
             events,

@@ -31,6 +31,10 @@ pub struct Options {
     pub attachment: Attachment,
     /// How calls come.
     pub mode: Mode,
+    /// Standard input and output are a terminal.
+    pub terminal: bool,
+    /// Standard error leads where standard output does.
+    pub one_output: bool,
     /// Print each call.
     pub strace: bool,
     /// Print counts at the end.
@@ -51,6 +55,8 @@ impl Options {
                 page: 0,
             },
             mode: Mode::Call,
+            terminal: false,
+            one_output: false,
             strace: false,
             statistics: false,
             variables: Vec::new(),
@@ -62,6 +68,8 @@ impl Options {
                 ("--attachment", value) => options.attachment = attachment(value)?,
                 ("--mode", "call") => options.mode = Mode::Call,
                 ("--mode", "trap") => options.mode = Mode::Trap,
+                ("--terminal", "") => options.terminal = true,
+                ("--one-output", "") => options.one_output = true,
                 ("--strace", "") => options.strace = true,
                 ("--stats", "") => options.statistics = true,
                 ("--env", variable) => options.variables.push(variable.to_owned()),

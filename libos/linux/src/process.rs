@@ -5,11 +5,14 @@ use alloc::vec::Vec;
 
 use exo_rt::start;
 
+use crate::errno::Errno;
 use crate::family::{Ending, Family, Member};
 use crate::files::descriptors::Descriptors;
 use crate::files::node::{Node, Tree};
+use crate::files::outside::Outside;
 use crate::futex::Futexes;
 use crate::memory::Memory;
+use crate::message;
 use crate::options::Options;
 use crate::rewrite::Rewriter;
 use crate::statistics::Statistics;
@@ -61,7 +64,8 @@ impl Process {
     pub fn new(options: Options) -> Self {
         let tree = Rc::new(Tree::default());
         let threads = Threads::new(FIRST);
-        let (family, member) = Family::new(threads.run_queue.clone());
+        let (family, member) =
+            Family::new(threads.run_queue.clone(), Outside::new(&options, &tree));
         Self {
             directory: alloc::vec![tree.root.clone()],
             options: Rc::new(options),
@@ -85,6 +89,11 @@ impl Process {
     /// Ends it: the machine with it, if it is the first.
     pub fn finish(mut self, ending: Ending) -> ! {
         if self.member.number == FIRST {
+            if let Err(Errno(number)) = self.family.outside.finish()
+                && number != Errno::EPIPE.0
+            {
+                message!("linux: some of what the program wrote is lost: error {number}");
+            }
             self.print_statistics();
             start::exit(ending.shell_status());
         }
@@ -97,6 +106,12 @@ impl Process {
         drop((family, member));
         exo_rt::family::release();
         start::exit(0)
+    }
+
+    /// Does what the outside asks for.
+    pub fn look_outside(&mut self) {
+        let family = self.family.clone();
+        family.outside.serve(|_, _| {});
     }
 
     fn print_statistics(&mut self) {

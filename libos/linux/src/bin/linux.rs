@@ -9,9 +9,6 @@ use exo_abi::address::PAGE_SIZE;
 use exo_abi::upcall::Vector;
 use exo_linux::executable::Executable;
 use exo_linux::family::Ending;
-use exo_linux::files::device::Device;
-use exo_linux::files::node::Content;
-use exo_linux::files::open::OpenFile;
 use exo_linux::options::{Mode, Options};
 use exo_linux::process::Process;
 use exo_linux::rewrite::{Code, Rewriter};
@@ -21,7 +18,7 @@ use exo_rt::local::Local;
 use exo_rt::system_call::Exit;
 use exo_rt::upcall::{Action, Fault};
 use exo_rt::{context, environment, family, system_call, upcall};
-use linux_raw_sys::general::{O_RDWR, SIGSEGV};
+use linux_raw_sys::general::SIGSEGV;
 
 exo_rt::program!(main, family, member_main);
 
@@ -89,14 +86,10 @@ fn rewrite(process: &mut Process, executable: &Executable) -> exo_linux::errno::
 
 /// Standard input, output and error.
 fn open_console(process: &mut Process) {
-    for (number, device) in [Device::Console, Device::Console, Device::Errors]
-        .into_iter()
-        .enumerate()
-    {
-        let node = process.tree.create(Content::Device(device), 0o620);
-        let file = OpenFile::new(node, alloc::vec::Vec::new(), O_RDWR);
+    let files = process.family.outside.standard_files(&process.tree);
+    for (number, file) in (0..).zip(files) {
         // The table is empty, so there is room.
-        let _ = process.descriptors.put(number as u64, file, false);
+        let _ = process.descriptors.put(number, file, false);
     }
 }
 

@@ -117,8 +117,8 @@ fn kind(node: &Node) -> u8 {
         Content::Regular(_) => DT_REG,
         Content::Directory(_) => DT_DIR,
         Content::Link(_) => DT_LNK,
-        Content::Device(_) => DT_CHR,
-        Content::Pipe(_) => DT_FIFO,
+        Content::Device(_) | Content::Terminal(_) => DT_CHR,
+        Content::Pipe(_) | Content::Stream(..) => DT_FIFO,
         Content::Socket(_) => DT_SOCK,
         Content::Counter(_) | Content::Timer(_) | Content::Epoll(_) => DT_UNKNOWN,
     };

@@ -70,9 +70,9 @@ pub fn open_at(process: &mut Process, [from, path, flags, mode, ..]: Arguments) 
         Content::Directory(_) => {}
         _ if flags & O_DIRECTORY != 0 => return Err(Errno::ENOTDIR),
         Content::Regular(data) if flags & O_TRUNC != 0 => data.borrow_mut().clear(),
-        Content::Socket(_) => return Err(Errno::ENXIO),
         _ => {}
     }
+    let node = process.family.outside.resolve(node)?;
     let above = match node.names() {
         Ok(_) => place.chain()?,
         Err(_) => Vec::new(),

@@ -169,6 +169,11 @@ impl<'p> Buffer<'p> {
         self.skip(waited.map_or(0, |waited| waited.moved));
     }
 
+    /// The deadline of the call: that which it had when it was made, or else a new one.
+    pub fn deadline(&self, new: impl FnOnce() -> u64) -> u64 {
+        self.process.threads.current.deadline(new)
+    }
+
     /// The wait of the call for more, on a queue.
     pub fn wait(&self, queue: &Rc<WaitQueue>) -> Stop {
         let mut wait = Wait::queue(queue);

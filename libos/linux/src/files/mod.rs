@@ -1,13 +1,17 @@
 //! Open files of a program, and the file system behind them.
 
+pub mod console;
 pub mod counter;
 pub mod descriptors;
 pub mod device;
 pub mod epoll;
+pub mod line;
 pub mod node;
 pub mod open;
+pub mod outside;
 pub mod path;
 pub mod pipe;
 pub mod socket;
 pub mod status;
+pub mod terminal;
 pub mod timer;

@@ -5,11 +5,13 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
+use super::console::{Console, Stream};
 use super::counter::Counter;
 use super::device::Device;
 use super::epoll::Epoll;
 use super::pipe::Pipe;
 use super::socket::Socket;
+use super::terminal::Terminal;
 use super::timer::Timer;
 use crate::errno::{Errno, Result};
 
@@ -24,6 +26,10 @@ pub enum Content {
     Link(Vec<u8>),
     /// No data of its own.
     Device(Device),
+    /// A stream to or from the outside.
+    Stream(Stream, Rc<Console>),
+    /// A terminal.
+    Terminal(Rc<Terminal>),
     /// Bytes from those who write to those who read.
     Pipe(Pipe),
     /// One of two sockets.
@@ -101,8 +107,7 @@ impl Tree {
             ("zero", Device::Zero),
             ("random", Device::Random),
             ("urandom", Device::Random),
-            ("tty", Device::Console),
-            ("console", Device::Console),
+            ("tty", Device::Terminal),
         ] {
             let device = self.create(Content::Device(device), 0o666);
             devices.insert(name.as_bytes(), device);

@@ -66,7 +66,7 @@ impl OpenFile {
     pub fn check_position(&self) -> Result<()> {
         match &self.node.content {
             Content::Regular(_) | Content::Directory(_) | Content::Link(_) => Ok(()),
-            Content::Device(device) if device.has_position() => Ok(()),
+            Content::Device(_) => Ok(()),
             _ => Err(Errno::ESPIPE),
         }
     }
@@ -115,6 +115,8 @@ impl OpenFile {
                 Ok(())
             }
             Content::Device(device) => Ok(device.read(buffer)?),
+            Content::Stream(stream, console) => console.read(*stream, buffer, how.now),
+            Content::Terminal(terminal) => terminal.read(buffer, how),
             Content::Pipe(pipe) => pipe.read(buffer, how).map(drop),
             Content::Socket(socket) => socket.read(buffer, how).map(drop),
             Content::Counter(counter) => counter.read(buffer, how.now),
@@ -133,6 +135,8 @@ impl OpenFile {
         match &self.node.content {
             Content::Regular(data) => Ok(write_regular(&mut data.borrow_mut(), offset, buffer)?),
             Content::Device(device) => Ok(device.write(buffer)?),
+            Content::Stream(stream, console) => console.write(*stream, buffer, how.now),
+            Content::Terminal(terminal) => terminal.write(buffer, how),
             Content::Pipe(pipe) => pipe.write(buffer, how),
             Content::Socket(socket) => socket.write(buffer, how),
             Content::Counter(counter) => counter.write(buffer, how.now),
@@ -151,6 +155,7 @@ impl OpenFile {
     pub fn available(&self) -> Option<u64> {
         match &self.node.content {
             Content::Regular(_) => Some(self.node.size().saturating_sub(self.offset.get())),
+            Content::Terminal(terminal) => Some(terminal.available() as u64),
             Content::Pipe(pipe) => Some(pipe.available() as u64),
             Content::Socket(socket) => Some(socket.incoming.available() as u64),
             _ => None,
@@ -174,8 +179,11 @@ impl OpenFile {
             Content::Counter(counter) => counter.readiness(),
             Content::Timer(timer) => timer.readiness(),
             Content::Epoll(epoll) => epoll.readiness(),
-            Content::Device(device) => device.readiness(),
-            Content::Regular(_) | Content::Directory(_) | Content::Link(_) => POLLIN | POLLOUT,
+            Content::Stream(stream, console) => console.readiness(*stream),
+            Content::Terminal(terminal) => terminal.readiness(),
+            Content::Regular(_) | Content::Directory(_) | Content::Link(_) | Content::Device(_) => {
+                POLLIN | POLLOUT
+            }
         };
         let normal = [(POLLIN, POLLRDNORM), (POLLOUT, POLLWRNORM)];
         let more = normal.iter().filter(|&&(bit, _)| ready & bit != 0);
@@ -208,6 +216,8 @@ impl OpenFile {
             ],
             Content::Counter(counter) => [counter.additions.get(), 0],
             Content::Timer(timer) => [timer.moment().unwrap_or(0), 0],
+            Content::Stream(_, console) => [console.receptions.get(), 0],
+            Content::Terminal(terminal) => [terminal.console().receptions.get(), 0],
             _ => [0; 2],
         }
     }
@@ -230,8 +240,10 @@ impl OpenFile {
             Content::Counter(counter) => queues.push(counter.changed.clone()),
             Content::Timer(timer) => queues.push(timer.changed.clone()),
             Content::Epoll(epoll) => epoll.queues(queues),
-            Content::Device(device) => device.queues(queues),
-            Content::Regular(_) | Content::Directory(_) | Content::Link(_) => {}
+            Content::Stream(_, console) => console.queues(queues),
+            Content::Terminal(terminal) => terminal.console().queues(queues),
+            Content::Regular(_) | Content::Directory(_) | Content::Link(_) | Content::Device(_) => {
+            }
         }
     }
 

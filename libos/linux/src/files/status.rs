@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general::{S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK};
 
+use super::device::Device;
 use super::node::{Content, Node};
 
 /// Block size that programs are told.
@@ -17,8 +18,8 @@ pub fn mode(node: &Node) -> u32 {
         Content::Regular(_) => S_IFREG,
         Content::Directory(_) => S_IFDIR,
         Content::Link(_) => S_IFLNK,
-        Content::Device(_) => S_IFCHR,
-        Content::Pipe(_) => S_IFIFO,
+        Content::Device(_) | Content::Terminal(_) => S_IFCHR,
+        Content::Pipe(_) | Content::Stream(..) => S_IFIFO,
         Content::Socket(_) => S_IFSOCK,
         // Files without a name are of no type.
         Content::Counter(_) | Content::Timer(_) | Content::Epoll(_) => 0,
@@ -30,6 +31,7 @@ pub fn mode(node: &Node) -> u32 {
 fn device_number(node: &Node) -> u64 {
     match node.content {
         Content::Device(device) => device.number(),
+        Content::Terminal(_) => Device::Terminal.number(),
         _ => 0,
     }
 }
