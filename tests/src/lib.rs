@@ -16,6 +16,7 @@ pub mod process;
 pub mod running;
 
 pub mod start_time;
+pub mod terminal;
 
 pub use disk::Disk;
 pub use guest::Guest;
