@@ -64,6 +64,7 @@ errors!(
     EPROTONOSUPPORT,
     ERANGE,
     EROFS,
+    ESOCKTNOSUPPORT,
     ESPIPE,
     ESRCH,
     ETIMEDOUT,

@@ -26,7 +26,13 @@ pub fn read(process: &mut Process, [number, address, bytes, ..]: Arguments) -> w
 
 pub fn write(process: &mut Process, [number, address, bytes, ..]: Arguments) -> wait::Result {
     let file = file(process, number)?;
-    file.write(&mut Buffer::new(process, address, bytes)?)
+    let result = file.write(&mut Buffer::new(process, address, bytes)?);
+    finish_writing(process, result)
+}
+
+/// Who writes to where nobody reads gets a signal too.
+pub fn finish_writing(_: &mut Process, result: wait::Result) -> wait::Result {
+    result
 }
 
 pub fn pread(
@@ -52,7 +58,8 @@ pub fn readv(process: &mut Process, [number, vector, entries, ..]: Arguments) ->
 
 pub fn writev(process: &mut Process, [number, vector, entries, ..]: Arguments) -> wait::Result {
     let file = file(process, number)?;
-    file.write(&mut Buffer::vector(process, vector, entries)?)
+    let result = file.write(&mut Buffer::vector(process, vector, entries)?);
+    finish_writing(process, result)
 }
 
 pub fn preadv(
