@@ -111,10 +111,12 @@ fn private_memory_is_as_on_the_host() {
 }
 
 #[test]
-fn pipes_and_event_files_behave_as_on_the_host() {
+fn pipes_sockets_and_event_files_behave_as_on_the_host() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    compare(&build(folder.path(), "pipes"), &[]);
+    for name in ["pipes", "sockets", "waits"] {
+        compare(&build(folder.path(), name), &[]);
+    }
 }
 
 #[test]
