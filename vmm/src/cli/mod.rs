@@ -119,6 +119,9 @@ pub struct RunOptions {
     /// Make no control socket: `exo ctl` and `exo top` do not find the machine
     #[arg(long)]
     pub no_control: bool,
+    /// Wait for gdb before the first instruction: on PORT, HOST:PORT, or a socket with a / in its path
+    #[arg(long, value_name = "ADDRESS")]
+    pub gdb: Option<String>,
     /// Options of Linux programs.
     #[command(flatten, next_help_heading = "Linux programs")]
     pub linux: linux::LinuxOptions,

@@ -1,7 +1,8 @@
 //! `exo run`: boots an image, and reports how it went.
 
+use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -16,6 +17,7 @@ use super::report::Report;
 use super::table::Table;
 use super::terminal::{self, RawLines, Terminal};
 use super::{RunOptions, exit_status, memory_option};
+use crate::debugger::Debugger;
 use crate::devices::block::disk::Disk;
 use crate::devices::console::WindowSize;
 use crate::devices::{DeviceSpecification, Devices, FunctionSpecification};
@@ -114,6 +116,11 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     let size = Arc::new(WindowSize::default());
     let specifications = specify(&manifest, &disks, &size);
     let raw = attachment.is_some() && terminal::is_there();
+    let debugger = options
+        .gdb
+        .as_deref()
+        .map(|address| Debugger::listen(address, vcpus))
+        .transpose()?;
     let mut made = None;
     let mut machine = Machine::new(
         Parts {
@@ -125,6 +132,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             output: port_stream(raw, std::io::stdout()),
             errors: port_stream(raw, std::io::stderr()),
             statistics: options.json.is_some() || options.stats,
+            stops: debugger.as_ref().map(Debugger::stops),
         },
         |memory, router| {
             made.insert(Devices::new(specifications, &memory, &router)?)
@@ -145,7 +153,17 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
         let interrupt = move || drop(router.send(CONTROL_MESSAGE));
         devices.requests().connect(Box::new(interrupt));
     }
+    let symbols: Vec<PathBuf> = match &debugger {
+        Some(_) => symbol_files(&kernel, &home.programs()?, &manifest),
+        None => Vec::new(),
+    };
+    let gdb = debugger
+        .map(|debugger| debugger.accept(&symbols))
+        .transpose()?;
     let started = machine.start()?;
+    let session = gdb
+        .map(|gdb| gdb.debug(&machine, &kernel.path))
+        .transpose()?;
     let control = (!options.no_control).then(|| {
         let name = options.name.clone();
         let name = name.unwrap_or_else(|| default_name(&options.image));
@@ -164,6 +182,9 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
         None => exit_status::PROGRAM_MAX,
     };
     let status = status(&outcome.end, &environments, largest);
+    if let Some(session) = session {
+        session.finish(status);
+    }
     explain(&outcome.end, &environments);
     if options.json.is_some() || options.stats {
         let run = Run {
@@ -297,6 +318,19 @@ fn open_disks(options: &RunOptions, manifest: &Manifest) -> Result<Vec<Arc<Disk>
             None => Disk::in_memory(MEMORY_DISK_SECTORS),
         })
         .map(|disk| disk.map(Arc::new))
+        .collect()
+}
+
+/// The files with the symbols of kernel and programs.
+fn symbol_files(kernel: &Executable, programs: &Path, manifest: &Manifest) -> Vec<PathBuf> {
+    let names: BTreeSet<&str> = manifest
+        .environments
+        .iter()
+        .map(|environment| environment.program.as_str())
+        .collect();
+    let programs = names.into_iter().map(|name| programs.join(name));
+    std::iter::once(kernel.path.clone())
+        .chain(programs)
         .collect()
 }
 

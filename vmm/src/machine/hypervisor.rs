@@ -145,6 +145,11 @@ impl Hypervisor {
         features
     }
 
+    /// Whether ring 3 runs on the processor itself and ring 0 is emulated: the host does not offer XSAVE although its processor has it.
+    pub fn runs_ring_3_natively(&self) -> bool {
+        self.vector_features() != 0
+    }
+
     /// What ring 3 must clear itself. A host that does not offer XSAVE although its processor has AVX runs ring 3 natively, with the
     /// registers of AVX in reach (shadow KVM); where XSAVE is offered, the kernel leaves it off, and AVX raises an exception.
     fn vector_features(&self) -> u64 {

@@ -63,6 +63,7 @@ fn boot(code: &[u8], vcpus: u32) -> Option<(End, String)> {
         output: Box::new(output.clone()),
         errors: Box::new(std::io::sink()),
         statistics: false,
+        stops: None,
     };
     let mut machine = match Machine::new(parts, |_, _| Ok(Attachments::default())) {
         Ok(machine) => machine,

@@ -18,7 +18,7 @@ pub mod statistics;
 
 use std::io::Write;
 use std::mem::offset_of;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,7 @@ use self::memory_map::MemoryMap;
 use self::ports::{CommandHandler, Ports};
 use self::processor::{ExitCounts, Surroundings};
 use self::statistics::Statistics;
+use crate::debugger::Stops;
 use crate::error::Error;
 use crate::image::bundle::Bundle;
 use crate::image::executable::Executable;
@@ -68,6 +69,8 @@ pub struct Parts<'a> {
     pub errors: Box<dyn Write + Send>,
     /// Open KVM's own counters, which takes time.
     pub statistics: bool,
+    /// Where a debugger stops vCPUs, if there is one.
+    pub stops: Option<Arc<Stops>>,
 }
 
 /// The devices of a machine, as it needs to know them.
@@ -94,9 +97,9 @@ pub struct Machine {
     vcpu_count: u32,
     statistics: Vec<Statistics>,
     router: Arc<KvmRouter>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Arc<Threads>,
     // Closed last.
-    _hypervisor: Hypervisor,
+    hypervisor: Hypervisor,
 }
 
 /// How a run went.
@@ -183,13 +186,14 @@ impl Machine {
                 bus: attachments.bus,
                 ports,
                 ending: Ending::default(),
+                stops: parts.stops,
             }),
             vcpu_count: parts.vcpus,
             vcpus,
             statistics,
             router,
-            threads: Vec::new(),
-            _hypervisor: hypervisor,
+            threads: Arc::default(),
+            hypervisor,
         })
     }
 
@@ -218,6 +222,11 @@ impl Machine {
         self.surroundings.clone()
     }
 
+    /// Whether ring 3 runs on the processor itself and ring 0 does not (shadow KVM).
+    pub fn runs_ring_3_natively(&self) -> bool {
+        self.hypervisor.runs_ring_3_natively()
+    }
+
     /// The interrupts of the machine.
     pub fn router(&self) -> &Arc<KvmRouter> {
         &self.router
@@ -239,7 +248,7 @@ impl Machine {
                 .stack_size(STACK_BYTES)
                 .spawn(move || processor::run(index as u32, vcpu, &around))
                 .map_err(|error| Error::system("starting a vCPU thread", error))?;
-            self.threads.push(thread);
+            self.threads.lock().push(thread);
         }
         Ok(started)
     }
@@ -257,17 +266,43 @@ impl Machine {
         }
     }
 
+    /// The vCPU threads.
+    pub fn threads(&self) -> Arc<Threads> {
+        self.threads.clone()
+    }
+
     /// Waits until all vCPU threads have ended. Only after an end has been reported.
     pub fn stop(&mut self) {
+        while self.threads.are_running() {
+            // A kick that comes just before KVM_RUN is lost, so it is repeated.
+            self.threads.kick();
+            std::thread::sleep(KICK_INTERVAL);
+        }
+        for thread in self.threads.lock().drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The threads of the vCPUs.
+#[derive(Default)]
+pub struct Threads(Mutex<Vec<JoinHandle<()>>>);
+
+impl Threads {
+    fn lock(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn are_running(&self) -> bool {
+        self.lock().iter().any(|thread| !thread.is_finished())
+    }
+
+    /// Gets all vCPUs out of the guest, if they are in it.
+    pub fn kick(&self) {
         // It cannot fail: the number is a valid one. The handler only has to be there, so that the signal ends KVM_RUN.
         let _ = register_signal_handler(SIGRTMIN(), ignore_signal);
-        for thread in self.threads.drain(..) {
-            // A kick that comes just before KVM_RUN is lost, so it is repeated.
-            while !thread.is_finished() {
-                let _ = thread.kill(SIGRTMIN());
-                std::thread::sleep(KICK_INTERVAL);
-            }
-            let _ = thread.join();
+        for thread in self.lock().iter().filter(|thread| !thread.is_finished()) {
+            let _ = thread.kill(SIGRTMIN());
         }
     }
 }

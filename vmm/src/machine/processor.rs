@@ -14,6 +14,7 @@ use super::emulation;
 use super::ending::{ClockPair, End, Ending};
 use super::ports::Ports;
 use super::registers;
+use crate::debugger::Stops;
 use crate::memory::GuestMemory;
 
 /// The time stamp counter (Intel SDM volume 4, table 2-2).
@@ -44,11 +45,13 @@ pub struct Surroundings {
     pub ports: Ports,
     /// The end of the run.
     pub ending: Ending,
+    /// Where the debugger stops vCPUs, if there is one.
+    pub stops: Option<Arc<Stops>>,
 }
 
 impl Surroundings {
     /// Number of whoever runs on vCPU `index`, as the kernel says; 0: nobody.
-    fn running(&self, index: u32) -> u16 {
+    pub fn running(&self, index: u32) -> u16 {
         let entry = u64::from(index) * size_of::<EnvironmentId>() as u64;
         let running = self.running.unchecked_add(entry);
         self.memory.read_obj(running).unwrap_or(0)
@@ -64,6 +67,9 @@ impl Surroundings {
 /// Runs vCPU `index` until the machine ends, and is the one who says so if it ends here.
 pub fn run(index: u32, mut vcpu: VcpuFd, around: &Surroundings) {
     while !around.ending.is_stopping() {
+        if let Some(stops) = around.stops.as_ref().filter(|stops| stops.are_wanted()) {
+            stops.serve(index as usize, &mut vcpu, None);
+        }
         if let Some(end) = step(index, &mut vcpu, around) {
             around.ending.report(end, read_clock(&vcpu));
         }
@@ -95,6 +101,13 @@ fn step(index: u32, vcpu: &mut VcpuFd, around: &Surroundings) -> Option<End> {
         Ok(VcpuExit::MmioRead(address, data)) => {
             count(|counts| &counts.memory);
             around.bus.read(address, data);
+            return None;
+        }
+        Ok(VcpuExit::Debug(exit)) => {
+            count(|counts| &counts.other);
+            if let Some(stops) = &around.stops {
+                stops.serve(index as usize, vcpu, Some(exit.dr6));
+            }
             return None;
         }
         Ok(VcpuExit::Shutdown) => "triple fault".to_owned(),
