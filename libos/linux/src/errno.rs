@@ -11,64 +11,72 @@ pub struct Errno(pub u32);
 pub type Result<T = u64> = core::result::Result<T, Errno>;
 
 macro_rules! errors {
-    ($($name:ident),*) => {
+    ($($name:ident $text:literal,)*) => {
         impl Errno {
             $(#[doc = concat!("`", stringify!($name), "`.")] pub const $name: Self = Self(errno::$name);)*
+
+            /// Its name, and what that means.
+            pub fn describe(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Self::$name => (stringify!($name), $text),)*
+                    Self(_) => ("E?", "Unknown error"),
+                }
+            }
         }
     };
 }
 
 errors!(
-    E2BIG,
-    EACCES,
-    EADDRINUSE,
-    EAFNOSUPPORT,
-    EAGAIN,
-    EBADF,
-    EBUSY,
-    ECHILD,
-    ECONNREFUSED,
-    ECONNRESET,
-    EDEADLK,
-    EDESTADDRREQ,
-    EEXIST,
-    EFAULT,
-    EFBIG,
-    EINTR,
-    EINVAL,
-    EIO,
-    EISCONN,
-    EISDIR,
-    ELOOP,
-    EMFILE,
-    EMLINK,
-    EMSGSIZE,
-    ENAMETOOLONG,
-    ENODEV,
-    ENOENT,
-    ENOEXEC,
-    ENOMEM,
-    ENOPROTOOPT,
-    ENOSPC,
-    ENOSYS,
-    ENOTCONN,
-    ENOTDIR,
-    ENOTEMPTY,
-    ENOTSOCK,
-    ENOTTY,
-    ENXIO,
-    EOPNOTSUPP,
-    EOVERFLOW,
-    EPERM,
-    EPIPE,
-    EPROTONOSUPPORT,
-    ERANGE,
-    EROFS,
-    ESOCKTNOSUPPORT,
-    ESPIPE,
-    ESRCH,
-    ETIMEDOUT,
-    EXDEV
+    E2BIG "Argument list too long",
+    EACCES "Permission denied",
+    EADDRINUSE "Address already in use",
+    EAFNOSUPPORT "Address family not supported by protocol",
+    EAGAIN "Resource temporarily unavailable",
+    EBADF "Bad file descriptor",
+    EBUSY "Device or resource busy",
+    ECHILD "No child processes",
+    ECONNREFUSED "Connection refused",
+    ECONNRESET "Connection reset by peer",
+    EDEADLK "Resource deadlock avoided",
+    EDESTADDRREQ "Destination address required",
+    EEXIST "File exists",
+    EFAULT "Bad address",
+    EFBIG "File too large",
+    EINTR "Interrupted system call",
+    EINVAL "Invalid argument",
+    EIO "Input/output error",
+    EISCONN "Transport endpoint is already connected",
+    EISDIR "Is a directory",
+    ELOOP "Too many levels of symbolic links",
+    EMFILE "Too many open files",
+    EMLINK "Too many links",
+    EMSGSIZE "Message too long",
+    ENAMETOOLONG "File name too long",
+    ENODEV "No such device",
+    ENOENT "No such file or directory",
+    ENOEXEC "Exec format error",
+    ENOMEM "Cannot allocate memory",
+    ENOPROTOOPT "Protocol not available",
+    ENOSPC "No space left on device",
+    ENOSYS "Function not implemented",
+    ENOTCONN "Transport endpoint is not connected",
+    ENOTDIR "Not a directory",
+    ENOTEMPTY "Directory not empty",
+    ENOTSOCK "Socket operation on non-socket",
+    ENOTTY "Inappropriate ioctl for device",
+    ENXIO "No such device or address",
+    EOPNOTSUPP "Operation not supported",
+    EOVERFLOW "Value too large for defined data type",
+    EPERM "Operation not permitted",
+    EPIPE "Broken pipe",
+    EPROTONOSUPPORT "Protocol not supported",
+    ERANGE "Numerical result out of range",
+    EROFS "Read-only file system",
+    ESOCKTNOSUPPORT "Socket type not supported",
+    ESPIPE "Illegal seek",
+    ESRCH "No such process",
+    ETIMEDOUT "Connection timed out",
+    EXDEV "Invalid cross-device link",
 );
 
 impl From<FaultRecord> for Errno {

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use crate::message;
+use crate::{calls, message};
 
 /// Counts of one run.
 #[derive(Debug, Default)]
@@ -45,7 +45,8 @@ impl Statistics {
             self.left
         );
         for (number, count) in &self.unknown {
-            message!("linux: call {number} is not implemented: ENOSYS {count} times");
+            let name = calls::names::of(*number).unwrap_or("unknown to Linux too");
+            message!("linux: call {number} ({name}) is not implemented: ENOSYS {count} times");
         }
     }
 }

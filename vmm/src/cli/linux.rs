@@ -1,8 +1,33 @@
 //! Options of `exo run` for a Linux program, and how they reach the libOS that runs it.
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::terminal;
+use super::run::{self, StartClock};
+use super::{Command, Task, terminal};
+use crate::error::Error;
+
+/// Help of `exo linux`.
+pub const HELP: &str = "\
+Example:
+  exo linux calls | grep epoll
+
+The table comes from the personality itself, which is booted for it.";
+
+/// What `exo linux` can be asked.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Question {
+    /// Prints the system calls that Linux programs can make
+    Calls,
+}
+
+/// Boots the personality, which prints its table.
+pub fn print_calls(clock: StartClock) -> Result<u8, Error> {
+    let words = ["exo", "run", "--no-control", "linux", "--", "--calls"];
+    match Command::parse_from(words).task {
+        Task::Run(options) => run::run(&options, clock),
+        _ => unreachable!("the words say `run`"),
+    }
+}
 
 /// How calls of a Linux program reach the libOS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -63,6 +63,13 @@ pub enum Task {
     /// Shows what a running machine does: environments, functions and queues, live
     #[command(after_long_help = top::HELP)]
     Top(top::TopOptions),
+    /// Tells of Linux programs
+    #[command(after_long_help = linux::HELP)]
+    Linux {
+        /// What to tell
+        #[command(subcommand)]
+        what: linux::Question,
+    },
     /// Prints a completion script for a shell
     #[command(
         after_long_help = "Example:\n  exo completions bash > ~/.local/share/bash-completion/completions/exo"
@@ -223,6 +230,9 @@ pub fn execute(clock: run::StartClock) -> u8 {
         Task::Bundle(options) => bundle::write(&options),
         Task::Ctl(options) => ctl::execute(&options),
         Task::Top(options) => top::show(&options),
+        Task::Linux {
+            what: linux::Question::Calls,
+        } => linux::print_calls(clock),
         Task::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Command::command(), "exo", &mut script);

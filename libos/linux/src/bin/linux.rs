@@ -12,7 +12,7 @@ use exo_linux::family::Ending;
 use exo_linux::options::{Mode, Options};
 use exo_linux::process::Process;
 use exo_linux::rewrite::{Code, Rewriter};
-use exo_linux::{dispatcher, loader, message, stack};
+use exo_linux::{calls, dispatcher, loader, message, stack};
 use exo_rt::context::Context;
 use exo_rt::local::Local;
 use exo_rt::system_call::Exit;
@@ -30,6 +30,10 @@ const SYSCALL_BYTES: u64 = 2;
 const NOT_EXECUTABLE: u64 = 126;
 
 fn main() -> u64 {
+    if environment::arguments().next().as_deref() == Some("--calls") {
+        list_calls();
+        return 0;
+    }
     let (entry, stack) = match prepare() {
         Ok(start) => start,
         Err(reason) => {
@@ -41,6 +45,15 @@ fn main() -> u64 {
     system_call::set_handler(handle_call);
     context::probe();
     system_call::start(&Context::new(entry, stack))
+}
+
+/// Prints the calls that are implemented, for `exo linux calls`.
+fn list_calls() {
+    exo_rt::println!("number  arguments  name");
+    for call in (0..calls::LAST).filter_map(calls::find) {
+        let (number, arguments, name) = (call.number, call.arguments, call.name);
+        exo_rt::println!("{number:>6}  {arguments:>9}  {name}");
+    }
 }
 
 /// Loads the program; its first instruction and its stack.

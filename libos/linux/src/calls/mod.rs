@@ -9,6 +9,7 @@ mod file;
 mod futex;
 mod identity;
 mod memory;
+pub mod names;
 mod path;
 mod pipe;
 mod poll;
@@ -18,11 +19,10 @@ mod signal;
 mod socket;
 mod thread;
 mod time;
+mod trace;
 pub use time::now;
 
-use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write;
 
 use linux_raw_sys::general as linux;
 
@@ -188,6 +188,8 @@ fn add_file(process: &mut Process, content: Content, mode: u32, closes_on_exec: 
 
 /// Calls by number, for look-up in one step.
 const TABLE_SIZE: usize = 512;
+/// No number of a call is larger.
+pub const LAST: u64 = TABLE_SIZE as u64;
 static TABLE: [Option<&Call>; TABLE_SIZE] = {
     let mut table = [None; TABLE_SIZE];
     let mut index = 0;
@@ -219,8 +221,7 @@ pub fn execute(
     let Some(call) = call else {
         *process.statistics.unknown.entry(number).or_default() += 1;
         if process.options.strace {
-            let name = alloc::format!("syscall_{number}");
-            trace(&name, &arguments, Err(Errno::ENOSYS));
+            trace::print_unknown(process, number, arguments);
         }
         return Err(Errno::ENOSYS.into());
     };
@@ -233,30 +234,7 @@ pub fn execute(
 /// Does a call and prints it, once it is done.
 #[cold]
 fn execute_traced(process: &mut Process, call: &Call, arguments: Arguments) -> wait::Result {
-    // What ends the program does not come back to be printed.
-    if call.number == linux::__NR_exit_group || call.number == linux::__NR_exit {
-        crate::message!("{}({:#x}) = ?", call.name, arguments[0]);
-    }
     let result = (call.handler)(process, arguments);
-    let shown = arguments.get(..call.arguments).unwrap_or_default();
-    match &result {
-        Ok(value) => trace(call.name, shown, Ok(*value)),
-        Err(Stop::Error(error)) => trace(call.name, shown, Err(*error)),
-        Err(Stop::Wait(_) | Stop::End) => {}
-    }
+    trace::print(process, call, arguments, &result);
     result
-}
-
-/// Prints a call, as strace does.
-fn trace(name: &str, arguments: &[u64], result: Result) {
-    let mut line = String::new();
-    for argument in arguments {
-        let separator = if line.is_empty() { "" } else { ", " };
-        // Writing to a string does not fail.
-        let _ = write!(line, "{separator}{argument:#x}");
-    }
-    match result {
-        Ok(value) => crate::message!("{name}({line}) = {value:#x}"),
-        Err(Errno(number)) => crate::message!("{name}({line}) = -1 (error {number})"),
-    }
 }

@@ -1,0 +1,53 @@
+//! What is told of the calls of Linux programs: the table of those there are, and each that is made.
+
+use std::process::Command;
+
+use exo_tests::{Machine, home, process, require_kvm};
+
+#[test]
+fn the_table_lists_calls_by_number() {
+    require_kvm!();
+    let mut command = Command::new(home::exo());
+    command
+        .args(["linux", "calls"])
+        .env("EXO_HOME", home::home());
+    let finished = process::run(&mut command);
+    assert_eq!(finished.status, 0, "{}", finished.stderr);
+    let rows: Vec<Vec<&str>> = finished
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows[0], ["number", "arguments", "name"]);
+    assert_eq!(rows[1], ["0", "3", "read"]);
+    assert!(rows.contains(&vec!["291", "1", "epoll_create1"]));
+    let numbers = rows[1..]
+        .iter()
+        .map(|row| row[0].parse::<u64>().expect("a number"));
+    assert!(numbers.is_sorted(), "{}", finished.stdout);
+}
+
+#[test]
+fn calls_are_printed_as_strace_prints_them() {
+    require_kvm!();
+    let outcome = Machine::new("/bin/busybox")
+        .option("--strace")
+        .argument("sh")
+        .argument("-c")
+        .argument("echo 'a \"b\"' >/tmp/x; umask 27; cd /nowhere; exit 3")
+        .run()
+        .expect_status(3);
+    let printed = outcome.stderr();
+    for line in [
+        "openat(AT_FDCWD, \"/tmp/x\", O_WRONLY|O_CREAT|O_TRUNC, 0666) = 3",
+        "write(1, \"a \\\"b\\\"\\n\", 6)            = 6",
+        "umask(027)                              = 022",
+        "chdir(\"/nowhere\")                       = -1 ENOENT (No such file or directory)",
+        "exit_group(3)                           = ?",
+    ] {
+        assert!(
+            printed.lines().any(|other| other == line),
+            "no {line} in\n{printed}"
+        );
+    }
+}
