@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
@@ -216,8 +217,42 @@ static void waits(void)
     close(file);
 }
 
+static void copies(void)
+{
+    static char bytes[100000], got[200000];
+    int ends[2], file, other;
+    off_t place = 10;
+    loff_t from = 5, to = 3;
+    for (int i = 0; i < sizeof bytes; i++)
+        bytes[i] = i * 5 / 3;
+    unlink("/tmp/exo-copy-from");
+    file = open("/tmp/exo-copy-from", O_RDWR | O_CREAT, 0600);
+    other = open("/tmp/exo-copy-to", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    write(file, bytes, sizeof bytes);
+    pipe2(ends, O_NONBLOCK);
+    SHOW(sendfile(ends[1], file, &place, 20));
+    printf("%ld\n", (long)place);
+    SHOW(sendfile(ends[1], file, 0, 20));
+    lseek(file, 99990, SEEK_SET);
+    SHOW(sendfile(ends[1], file, 0, 20));
+    SHOW(read(ends[0], got, sizeof got));
+    SHOW(memcmp(got, bytes + 10, 20));
+    lseek(file, 0, SEEK_SET);
+    SHOW(sendfile(other, file, 0, 200000));
+    SHOW(copy_file_range(file, &from, other, &to, 50, 0));
+    printf("%ld %ld\n", (long)from, (long)to);
+    SHOW(pread(other, got, 200000, 0));
+    SHOW(memcmp(got + 3, bytes + 5, 50));
+    SHOW(memcmp(got + 53, bytes + 53, sizeof bytes - 53));
+    SHOW(sendfile(ends[1], ends[0], 0, 5));
+    SHOW(sendfile(99, file, 0, 5));
+    unlink("/tmp/exo-copy-from");
+    unlink("/tmp/exo-copy-to");
+}
+
 int main(void)
 {
+    copies();
     pipes();
     counters();
     timers();

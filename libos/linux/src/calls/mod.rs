@@ -2,6 +2,7 @@
 //!
 //! A call gets the process and its arguments, and gives a value or an error. How it was reached is not its concern.
 
+mod copy;
 mod descriptor;
 mod device;
 mod event;
@@ -78,6 +79,8 @@ calls! {
     __NR_pwrite64 "pwrite64" 4 file::pwrite;
     __NR_preadv "preadv" 4 file::preadv;
     __NR_pwritev "pwritev" 4 file::pwritev;
+    __NR_sendfile "sendfile" 4 copy::send_file;
+    __NR_copy_file_range "copy_file_range" 6 copy::copy_range;
     __NR_lseek "lseek" 3 file::seek;
     __NR_ftruncate "ftruncate" 2 file::truncate_open;
     __NR_fsync "fsync" 1 file::synchronize;

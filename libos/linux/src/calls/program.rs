@@ -137,6 +137,18 @@ impl<'p> Buffer<'p> {
         })
     }
 
+    /// Memory of the personality itself, in place of the program's.
+    pub fn own(process: &'p mut Process, bytes: &'p mut [u8]) -> Self {
+        let left = bytes.len() as u64;
+        Self {
+            process,
+            piece: (bytes.as_mut_ptr() as u64, left),
+            rest: Vec::new().into_iter(),
+            left,
+            moved: 0,
+        }
+    }
+
     /// The pieces of a vector of `struct iovec`.
     pub fn vector(process: &'p mut Process, vector: u64, entries: u64) -> Result<Self> {
         if entries > PIECES_MAX {
