@@ -8,6 +8,7 @@ use core::cell::{Cell, RefCell};
 use exo_abi::environment::EnvironmentId;
 use exo_rt::{environment, family, program_memory};
 
+use crate::files::locks::Locks;
 use crate::files::outside::Outside;
 use crate::memory::frames::Frames;
 use crate::process::FIRST;
@@ -100,6 +101,8 @@ pub struct Family {
     pub statistics: RefCell<Statistics>,
     /// The streams, or the terminal, of all of them.
     pub outside: Outside,
+    /// Locks on files.
+    pub locks: Locks,
     /// Where members can be.
     pub places: RefCell<Vec<Place>>,
 }
@@ -144,6 +147,7 @@ impl Family {
             statistics: RefCell::default(),
             places: RefCell::default(),
             outside,
+            locks: Locks::default(),
         });
         (family, first)
     }

@@ -100,6 +100,7 @@ impl Process {
         self.memory.give_back();
         self.family.statistics.borrow_mut().add(&self.statistics);
         let (family, member) = (self.family.clone(), self.member.clone());
+        family.locks.release_all(member.number);
         // What its files and threads have to tell others comes before its end does.
         drop(self);
         family.end(&member, ending);

@@ -6,19 +6,24 @@ use linux_raw_sys::general::{
     FD_CLOEXEC, O_APPEND, O_CLOEXEC, O_NONBLOCK,
 };
 
-use super::Arguments;
+use super::{Arguments, lock};
 use crate::errno::{Errno, Result};
 use crate::files::descriptors::DESCRIPTORS_MAX;
 use crate::files::node::Content;
 use crate::files::open::OpenFile;
 use crate::files::pipe::{CAPACITY_MAX, Pipe};
 use crate::process::Process;
+use crate::wait;
 
 /// `close_range` marks descriptors, in place of closing them (linux, include/uapi/linux/close_range.h).
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 
 pub fn close(process: &mut Process, [number, ..]: Arguments) -> Result {
-    process.descriptors.close(number).map(|()| 0)
+    let node = process.descriptors.file(number)?.node.number;
+    process.descriptors.close(number)?;
+    // Whoever closes any descriptor of a file has no lock on it any more (Linux man page fcntl_locking(2)).
+    process.family.locks.release(node, process.member.number);
+    Ok(0)
 }
 
 pub fn duplicate(process: &mut Process, [number, ..]: Arguments) -> Result {
@@ -59,7 +64,14 @@ fn put(
         .put(u64::from(target as u32), file, closes_on_exec)
 }
 
-pub fn control(process: &mut Process, [number, command, argument, ..]: Arguments) -> Result {
+pub fn control(process: &mut Process, arguments: Arguments) -> wait::Result {
+    if lock::is_control(arguments[1] as u32) {
+        return lock::control(process, arguments);
+    }
+    Ok(control_descriptor(process, arguments)?)
+}
+
+fn control_descriptor(process: &mut Process, [number, command, argument, ..]: Arguments) -> Result {
     let descriptor = process.descriptors.get_mut(number)?;
     match command as u32 {
         F_GETFD => Ok(u64::from(descriptor.closes_on_exec) * u64::from(FD_CLOEXEC)),

@@ -9,6 +9,7 @@ mod event;
 mod file;
 mod futex;
 mod identity;
+mod lock;
 mod memory;
 pub mod names;
 mod path;
@@ -92,6 +93,7 @@ calls! {
     __NR_dup2 "dup2" 2 descriptor::duplicate_to;
     __NR_dup3 "dup3" 3 descriptor::duplicate_to_with_flags;
     __NR_fcntl "fcntl" 3 descriptor::control;
+    __NR_flock "flock" 2 lock::lock_whole;
     __NR_ioctl "ioctl" 3 device::control;
     __NR_close_range "close_range" 3 descriptor::close_range;
     __NR_poll "poll" 3 poll::poll;

@@ -6,6 +6,7 @@ pub mod descriptors;
 pub mod device;
 pub mod epoll;
 pub mod line;
+pub mod locks;
 pub mod node;
 pub mod open;
 pub mod outside;
