@@ -135,6 +135,14 @@ fn threads_wait_for_each_other_as_on_the_host() {
     compare(&program, &[]);
 }
 
+#[test]
+fn signals_come_and_interrupt_as_on_the_host() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "signals");
+    compare(&program, &[]);
+}
+
 /// The numbers of the line that `--stats` prints: calls, traps, rewritten, found late, left.
 fn statistics(text: &str) -> [u64; 5] {
     let line = text

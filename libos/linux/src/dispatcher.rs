@@ -12,7 +12,8 @@ use crate::calls::{self, Arguments};
 use crate::errno::{self, encode};
 use crate::idle;
 use crate::process::Process;
-use crate::wait::{Result, Stop, Wait};
+use crate::signal::{Information, delivery, trouble};
+use crate::wait::{Result, Stop, Wait, Waited, Wake};
 
 /// Why a call has no value for its program.
 enum Pending {
@@ -71,9 +72,49 @@ pub fn handle_call(process: &mut Process, fault: &mut Fault) -> Exit {
     Exit::Whole
 }
 
+/// An exception that is the program's own affair.
+#[derive(Clone, Copy, Debug)]
+pub struct Exception {
+    information: Information,
+    /// Vector, error code, address.
+    record: [u64; 3],
+}
+
+impl Exception {
+    /// What has happened to a process.
+    pub fn new(process: &Process, fault: &Fault) -> Self {
+        Self {
+            information: trouble::signal(fault, process.memory.knows(fault.address)),
+            record: [fault.vector, fault.error_code, fault.address],
+        }
+    }
+}
+
+/// Something has interrupted the program between two calls: an exception that is its own affair, or the end of a turn.
+pub fn handle_interruption(process: &mut Process, fault: &mut Fault, exception: Option<Exception>) {
+    process.threads.current.context.save(fault, Entered::Upcall);
+    if let Some(exception) = exception {
+        process.threads.current.signals.exception = exception.record;
+        delivery::force(process, exception.information);
+    }
+    run(process);
+    process.threads.current.context.load(fault);
+}
+
 /// Lets the current thread wait, or end.
 fn settle(process: &mut Process, pending: Pending) {
     match pending {
+        // It does not wait while there is a signal to take.
+        Pending::Waits(wait) if delivery::is_interrupted(process) => {
+            let thread = &mut process.threads.current;
+            thread.calls = true;
+            thread.signals.interrupted = Some(wait.interrupted);
+            thread.waited = Some(Waited {
+                deadline: wait.deadline,
+                moved: wait.moved,
+                wake: Wake::Nothing,
+            });
+        }
         Pending::Waits(wait) => process.threads.park(wait),
         Pending::Ended => {
             process.threads.current.calls = false;
@@ -84,26 +125,40 @@ fn settle(process: &mut Process, pending: Pending) {
 
 /// Lets threads have their turns until the current one is to go on in the program.
 fn run(process: &mut Process) {
-    process.threads.run_queue.attention.set(false);
     while process.ended.is_none() {
         // What comes after this was read ends the sleep below.
         let events = environment::events();
+        process.threads.run_queue.attention.set(false);
         process.look_outside();
+        delivery::take_mail(process);
         process.threads.expire(calls::now);
         process.threads.end_turn();
-        if !process.threads.current.can_run() && !process.threads.switch() {
+        if process.signals.stopped
+            || !process.threads.current.can_run() && !process.threads.switch()
+        {
             idle::sleep(process.member.seat, process.threads.next_deadline(), events);
             continue;
         }
-        if process.threads.current.calls && !repeat(process) {
-            continue;
+        if process.threads.current.calls {
+            repeat(process);
         }
-        return;
+        if process.threads.current.signals.interrupted.is_none()
+            && process.threads.current.can_run()
+            && let Some(mask) = process.threads.current.signals.mask_before.take()
+        {
+            process.threads.current.signals.mask = mask;
+        }
+        delivery::deliver(process);
+        process.threads.current.signals.interrupted = None;
+        let thread = &process.threads.current;
+        if thread.can_run() && !thread.calls && !process.signals.stopped {
+            return;
+        }
     }
 }
 
-/// Does the call of the current thread again, from its start; whether it is done now.
-fn repeat(process: &mut Process) -> bool {
+/// Does the call of the current thread again, from its start.
+fn repeat(process: &mut Process) {
     let registers = &process.threads.current.context.registers;
     let (number, arguments) = (registers.rax, arguments(registers));
     let result = calls::execute(process, calls::find(number), number, arguments);
@@ -113,11 +168,7 @@ fn repeat(process: &mut Process) -> bool {
         Ok(value) => {
             thread.calls = false;
             thread.context.registers.rax = value;
-            true
         }
-        Err(pending) => {
-            settle(process, pending);
-            false
-        }
+        Err(pending) => settle(process, pending),
     }
 }

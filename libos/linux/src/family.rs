@@ -12,6 +12,7 @@ use crate::files::locks::Locks;
 use crate::files::outside::Outside;
 use crate::memory::frames::Frames;
 use crate::process::FIRST;
+use crate::signal::Information;
 use crate::statistics::Statistics;
 use crate::wait::{RunQueue, WaitQueue};
 
@@ -86,6 +87,26 @@ pub struct Member {
     pub children: Rc<WaitQueue>,
     /// Its threads that can go on.
     pub run_queue: Rc<RunQueue>,
+    /// Signals that others have sent to it, or to one of its threads, and that it has not looked at.
+    pub mail: RefCell<Vec<Letter>>,
+}
+
+/// A signal on its way from one process to another.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter {
+    /// The thread that is to get it; else any.
+    pub thread: Option<u32>,
+    /// What it tells.
+    pub information: Information,
+}
+
+impl Member {
+    /// Sends it a signal.
+    pub fn send(&self, letter: Letter) {
+        self.mail.borrow_mut().push(letter);
+        self.run_queue.attention.set(true);
+        wake(self);
+    }
 }
 
 /// All processes of a run, and what they share.
@@ -138,6 +159,7 @@ impl Family {
             state: Cell::new(State::Runs),
             children: WaitQueue::new(),
             run_queue,
+            mail: RefCell::default(),
         });
         let family = Rc::new(Self {
             members: RefCell::new(BTreeMap::from([(FIRST, first.clone())])),

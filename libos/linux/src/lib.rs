@@ -21,6 +21,7 @@ pub mod message;
 pub mod options;
 pub mod process;
 pub mod rewrite;
+pub mod signal;
 pub mod stack;
 pub mod statistics;
 pub mod thread;

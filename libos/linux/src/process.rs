@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use exo_rt::start;
 
 use crate::errno::Errno;
-use crate::family::{Ending, Family, Member};
+use crate::family::{Ending, Family, Letter, Member};
 use crate::files::descriptors::Descriptors;
 use crate::files::node::{Node, Tree};
 use crate::files::outside::Outside;
@@ -15,6 +15,8 @@ use crate::memory::Memory;
 use crate::message;
 use crate::options::Options;
 use crate::rewrite::Rewriter;
+use crate::signal::Information;
+use crate::signal::state::ProcessSignals;
 use crate::statistics::Statistics;
 use crate::thread::Threads;
 
@@ -42,10 +44,8 @@ pub struct Process {
     pub descriptors: Descriptors,
     /// What may not be set in the mode of a new file.
     pub mask: u32,
-    /// Signal dispositions as it gave them, by number: `struct kernel_sigaction`.
-    pub signal_actions: [[u64; 4]; SIGNALS],
-    /// Blocked signals.
-    pub signal_mask: u64,
+    /// What it wants of signals.
+    pub signals: ProcessSignals,
     /// Rewrites its call sites, in call mode.
     pub rewriter: Option<Rewriter>,
     /// Counts.
@@ -56,8 +56,6 @@ pub struct Process {
 
 /// Number of the first process, and of its first thread.
 pub const FIRST: u32 = 1;
-/// Signals, numbered from 1.
-pub const SIGNALS: usize = 64;
 
 impl Process {
     /// The first process of a family, which has not started.
@@ -78,8 +76,7 @@ impl Process {
             tree,
             descriptors: Descriptors::default(),
             mask: 0o022,
-            signal_actions: [[0; 4]; SIGNALS],
-            signal_mask: 0,
+            signals: ProcessSignals::default(),
             rewriter: None,
             statistics: Statistics::default(),
             epoch: 0,
@@ -112,7 +109,15 @@ impl Process {
     /// Does what the outside asks for.
     pub fn look_outside(&mut self) {
         let family = self.family.clone();
-        family.outside.serve(|_, _| {});
+        family.outside.serve(|terminal, signal| {
+            let group = terminal.group.get();
+            for member in self.family.members(|member| member.group.get() == group) {
+                member.send(Letter {
+                    thread: None,
+                    information: Information::kernel(signal),
+                });
+            }
+        });
     }
 
     fn print_statistics(&mut self) {

@@ -6,7 +6,8 @@ use alloc::rc::Rc;
 
 use exo_rt::context::Context;
 
-use crate::wait::{RunQueue, Wait, Waited, Waiter, Wake};
+use crate::signal::state::ThreadSignals;
+use crate::wait::{RunQueue, Wait, WaitQueue, Waited, Waiter, Wake};
 
 /// One thread.
 pub struct Thread {
@@ -24,6 +25,8 @@ pub struct Thread {
     pub waiter: Rc<Waiter>,
     /// Whether it has ended.
     pub ended: bool,
+    /// Its signals.
+    pub signals: ThreadSignals,
     /// Where its number is cleared when it ends, and whoever waits for that woken; 0: nowhere.
     pub clear_at_end: u64,
     /// The head of its list of locks that it may leave behind; 0: none.
@@ -41,6 +44,7 @@ impl Thread {
             wait: None,
             waiter: Waiter::new(number, run_queue.clone()),
             ended: false,
+            signals: ThreadSignals::default(),
             clear_at_end: 0,
             robust_list: 0,
         })
@@ -78,6 +82,8 @@ pub struct Threads {
     pub others: BTreeMap<u32, Box<Thread>>,
     /// Who can go on.
     pub run_queue: Rc<RunQueue>,
+    /// Those that wait for signals by name.
+    pub signal_queue: Rc<WaitQueue>,
     /// When whose wait ends in any case.
     deadlines: BTreeSet<(u64, u32)>,
     turn_is_over: bool,
@@ -94,6 +100,7 @@ impl Threads {
             current: Thread::new(number, Box::new(Context::new(0, 0)), &run_queue),
             others: BTreeMap::new(),
             run_queue,
+            signal_queue: WaitQueue::new(),
             deadlines: BTreeSet::new(),
             turn_is_over: false,
             status: 0,

@@ -8,11 +8,12 @@
 
 use core::arch::{global_asm, naked_asm};
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use exo_abi::upcall::{VECTOR_SYSCALL, Vector};
 
 use crate::context::{self, Context};
+use crate::processor::MXCSR_DEFAULT;
 use crate::upcall::Fault;
 
 /// How a program goes on behind a system call.
@@ -58,6 +59,32 @@ pub fn redirect(fault: &mut Fault) {
     fault.rflags = FLAGS;
 }
 
+/// Handles an interruption of the program between two calls; all registers are in the fault, and go on as they then stand there.
+pub type InterruptionHandler = fn(&mut Fault);
+
+static INTERRUPTION_HANDLER: AtomicUsize = AtomicUsize::new(0);
+/// Where the program was interrupted, and its flags, from [`interrupt`] to the entry.
+static INTERRUPTED: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+/// Makes `handler` get the interruptions.
+pub fn set_interruption_handler(handler: InterruptionHandler) {
+    INTERRUPTION_HANDLER.store(handler as usize, Ordering::Relaxed);
+}
+
+/// Whether code at this address is the program's: what an upcall interrupts there can be kept, and another thread run.
+pub fn is_program(instruction: u64) -> bool {
+    !crate::program_memory::image().contains(&instruction)
+}
+
+/// Sends what an upcall has interrupted in the program to the handler of interruptions: the upcall goes on there, on the stack of calls.
+pub fn interrupt(instruction: &mut u64, flags: &mut u64) {
+    let [kept_instruction, kept_flags] = &INTERRUPTED;
+    kept_instruction.store(*instruction, Ordering::Relaxed);
+    kept_flags.store(*flags, Ordering::Relaxed);
+    *instruction = (&raw const exo_interruption_entry) as u64;
+    *flags = FLAGS;
+}
+
 /// Interrupts on, all else clear.
 pub(crate) const FLAGS: u64 = 0x202;
 /// Bytes of the stack on which the handler runs.
@@ -81,6 +108,8 @@ unsafe extern "C" fn leave(fault: *const Fault) -> ! {
 unsafe extern "C" {
     /// The entry; code, never read.
     static exo_system_call_entry: u8;
+    /// The entry for what was interrupted.
+    static exo_interruption_entry: u8;
 }
 
 extern "C" fn handle(call: &mut Fault) -> Exit {
@@ -89,6 +118,15 @@ extern "C" fn handle(call: &mut Fault) -> Exit {
     // SAFETY: `set_handler` alone writes it, from a `Handler`.
     let handler: Handler = unsafe { core::mem::transmute::<usize, Handler>(handler) };
     handler(call)
+}
+
+extern "C" fn handle_interruption(fault: &mut Fault) {
+    let handler = INTERRUPTION_HANDLER.load(Ordering::Relaxed);
+    assert!(handler != 0, "an interruption, and nobody handles them");
+    // SAFETY: `set_interruption_handler` alone writes it, from an `InterruptionHandler`.
+    let handler: InterruptionHandler =
+        unsafe { core::mem::transmute::<usize, InterruptionHandler>(handler) };
+    handler(fault);
 }
 
 /// Where the SSE registers lie. x87 and MXCSR stay the program's.
@@ -145,9 +183,45 @@ global_asm!(
     "mov r15, [rsp + {r15}]",
     "mov rsp, [rsp + {rsp}]",
     "jmp rcx",
+
+    // Entered with every register but rip and flags, which are in INTERRUPTED, as the program had it.
+    ".balign 16",
+    "exo_interruption_entry:",
+    "mov [rip + exo_interrupted_stack], rsp",
+    "lea rsp, [rip + exo_system_call_fault]",
+    "mov [rsp + {rax}], rax",
+    "mov [rsp + {rbx}], rbx",
+    "mov [rsp + {rcx}], rcx",
+    "mov [rsp + {rdx}], rdx",
+    "mov [rsp + {rsi}], rsi",
+    "mov [rsp + {rdi}], rdi",
+    "mov [rsp + {rbp}], rbp",
+    "mov [rsp + {r8}], r8",
+    "mov [rsp + {r9}], r9",
+    "mov [rsp + {r10}], r10",
+    "mov [rsp + {r11}], r11",
+    "mov [rsp + {r12}], r12",
+    "mov [rsp + {r13}], r13",
+    "mov [rsp + {r14}], r14",
+    "mov [rsp + {r15}], r15",
+    "mov rax, [rip + exo_interrupted_stack]",
+    "mov [rsp + {rsp}], rax",
+    "mov rax, [rip + {interrupted}]",
+    "mov [rsp + {rip}], rax",
+    "mov rax, [rip + {interrupted} + 8]",
+    "mov [rsp + {rflags}], rax",
+    "fxsave64 [rsp]",
+    "fninit",
+    "push {mxcsr}",
+    "ldmxcsr dword ptr [rsp]",
+    "add rsp, 8",
+    "mov rdi, rsp",
+    "call {handle_interruption}",
+    "jmp exo_resume",
     ".popsection",
     ".pushsection .bss.exo_system_call, \"aw\", @nobits",
     ".balign 64",
+    "exo_interrupted_stack: .zero 64",
     "exo_system_call_stack: .zero {stack_size} - {size}",
     "exo_system_call_fault: .zero {size}",
     ".popsection",
@@ -155,6 +229,10 @@ global_asm!(
     size = const size_of::<Fault>().next_multiple_of(64),
     vectors = const VECTORS,
     handle = sym handle,
+    handle_interruption = sym handle_interruption,
+    interrupted = sym INTERRUPTED,
+    mxcsr = const MXCSR_DEFAULT,
+    rflags = const offset_of!(Fault, rflags),
     rax = const offset_of!(Fault, rax),
     rbx = const offset_of!(Fault, rbx),
     rcx = const offset_of!(Fault, rcx),

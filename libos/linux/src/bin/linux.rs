@@ -7,8 +7,8 @@ extern crate alloc;
 use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
 use exo_abi::upcall::Vector;
+use exo_linux::dispatcher::Exception;
 use exo_linux::executable::Executable;
-use exo_linux::family::Ending;
 use exo_linux::options::{Mode, Options};
 use exo_linux::process::Process;
 use exo_linux::rewrite::{Code, Rewriter};
@@ -18,11 +18,12 @@ use exo_rt::local::Local;
 use exo_rt::system_call::Exit;
 use exo_rt::upcall::{Action, Fault};
 use exo_rt::{context, environment, family, system_call, upcall};
-use linux_raw_sys::general::SIGSEGV;
 
 exo_rt::program!(main, family, member_main);
 
 static PROCESS: Local<Option<Process>> = Local::new(None);
+/// The exception for which the program is interrupted.
+static EXCEPTION: Local<Option<Exception>> = Local::new(None);
 
 /// Bytes of a `syscall` instruction.
 const SYSCALL_BYTES: u64 = 2;
@@ -43,6 +44,7 @@ fn main() -> u64 {
     };
     upcall::set_handler(handle_exception);
     system_call::set_handler(handle_call);
+    system_call::set_interruption_handler(handle_interruption);
     context::probe();
     system_call::start(&Context::new(entry, stack))
 }
@@ -143,25 +145,30 @@ fn handle_exception(fault: &mut Fault) -> Action {
         });
         return Action::Resume;
     }
+    if !system_call::is_program(fault.rip) {
+        return Action::Unhandled;
+    }
     let is_page_fault = fault.vector == Vector::PageFault as u64;
     let (write, fetch) = (fault.error_code & 2 != 0, fault.error_code & 16 != 0);
     let handled = with_process(|process| {
         if is_page_fault && process.memory.handle_fault(fault.address, write, fetch) {
             return;
         }
-        message!(
-            "linux: {} at {:#x}, address {:#x}: signal {SIGSEGV}",
-            Vector::from_number(fault.vector).map_or("exception", Vector::name),
-            fault.rip,
-            fault.address
-        );
-        process.ended = Some(Ending::Killed(SIGSEGV as u8));
+        let exception = Exception::new(process, fault);
+        EXCEPTION.with(|slot| *slot = Some(exception));
+        system_call::interrupt(&mut fault.rip, &mut fault.rflags);
     });
     match handled {
         Some(()) => Action::Resume,
-        // It came inside a call: the personality itself has failed.
         None => Action::Unhandled,
     }
+}
+
+/// The program was interrupted between two calls.
+fn handle_interruption(fault: &mut Fault) {
+    let exception = EXCEPTION.with(Option::take).flatten();
+    with_process(|process| dispatcher::handle_interruption(process, fault, exception))
+        .expect("an interruption within a system call");
 }
 
 /// What a process that was forked begins with.

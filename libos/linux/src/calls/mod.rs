@@ -16,6 +16,7 @@ mod path;
 mod pipe;
 mod poll;
 mod process;
+pub use process::kill as kill_process;
 pub mod program;
 mod signal;
 mod socket;
@@ -178,10 +179,17 @@ calls! {
     __NR_clock_nanosleep "clock_nanosleep" 4 time::sleep_on_clock;
     __NR_rt_sigaction "rt_sigaction" 4 signal::set_action;
     __NR_rt_sigprocmask "rt_sigprocmask" 4 signal::set_mask;
-    __NR_sigaltstack "sigaltstack" 2 signal::set_stack;
+    __NR_rt_sigreturn "rt_sigreturn" 0 signal::return_from_handler, whole;
+    __NR_rt_sigpending "rt_sigpending" 2 signal::pending;
+    __NR_rt_sigsuspend "rt_sigsuspend" 2 signal::suspend;
+    __NR_rt_sigtimedwait "rt_sigtimedwait" 4 signal::wait_timed;
+    __NR_rt_sigqueueinfo "rt_sigqueueinfo" 3 signal::queue_to_process;
+    __NR_rt_tgsigqueueinfo "rt_tgsigqueueinfo" 4 signal::queue_to_thread;
+    __NR_sigaltstack "sigaltstack" 2 signal::set_stack, whole;
+    __NR_pause "pause" 0 signal::pause;
     __NR_kill "kill" 2 signal::kill;
-    __NR_tkill "tkill" 2 signal::kill;
-    __NR_tgkill "tgkill" 3 signal::kill_thread;
+    __NR_tkill "tkill" 2 signal::kill_thread;
+    __NR_tgkill "tgkill" 3 signal::kill_thread_of;
 }
 
 /// Opens what has no name, and gives it a descriptor.

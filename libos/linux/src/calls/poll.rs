@@ -28,8 +28,10 @@ struct Readiness {
 
 impl Readiness {
     fn new() -> Self {
-        let mut wait = Wait::default();
-        wait.interrupted = Interrupted::Fail;
+        let wait = Wait {
+            interrupted: Interrupted::Fail,
+            ..Wait::default()
+        };
         Self { wait }
     }
 

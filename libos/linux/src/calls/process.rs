@@ -22,6 +22,11 @@ pub fn end(process: &mut Process, ending: Ending) -> Stop {
     Stop::End
 }
 
+/// Ends the program by a signal.
+pub fn kill(process: &mut Process, signal: u32) {
+    process.ended = Some(Ending::Killed(signal as u8));
+}
+
 pub fn set_architecture(process: &mut Process, [code, address, ..]: Arguments) -> Result {
     match code {
         ARCH_SET_FS => {

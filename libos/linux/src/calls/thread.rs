@@ -111,6 +111,7 @@ fn start(process: &mut Process, wanted: &Wanted) -> Result {
         }
     }
     let mut thread = Thread::new(number, context, &process.threads.run_queue);
+    thread.signals.mask = process.threads.current.signals.mask;
     if has(CLONE_CHILD_CLEARTID) {
         thread.clear_at_end = wanted.number_for_child;
     }

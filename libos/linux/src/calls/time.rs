@@ -4,12 +4,14 @@ use exo_rt::processor;
 use linux_raw_sys::general::{
     CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW,
     CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_THREAD_CPUTIME_ID,
+    TIMER_ABSTIME,
 };
 
 use super::{Arguments, program};
 use crate::errno::{Errno, Result};
 use crate::process::Process;
-use crate::wait::{self, Wait};
+use crate::signal::delivery;
+use crate::wait::{self, Interrupted, Wait};
 
 /// Nanoseconds of a second.
 pub const SECOND: u64 = 1_000_000_000;
@@ -78,32 +80,38 @@ pub fn interval(process: &mut Process, address: u64, unit: u64) -> Result {
     Ok(seconds.saturating_mul(SECOND).saturating_add(rest * unit))
 }
 
-/// Waits until the moment that `moment` tells when the call is made first.
-fn sleep_until(process: &mut Process, moment: impl FnOnce() -> u64) -> wait::Result {
+/// Waits until the moment that `moment` tells when the call is made first. What is left when a signal comes before is written to `left`,
+/// if that is an address.
+fn sleep_until(process: &mut Process, left: u64, moment: impl FnOnce() -> u64) -> wait::Result {
     let deadline = process.threads.current.deadline(moment);
-    if now() >= deadline {
+    let rest = deadline.saturating_sub(now());
+    if rest == 0 {
         return Ok(0);
     }
-    Err(Wait::until(deadline).into())
+    if left != 0 && delivery::is_interrupted(process) {
+        program::write_words(process, left, &[rest / SECOND, rest % SECOND])?;
+    }
+    let mut wait = Wait::until(deadline);
+    wait.interrupted = Interrupted::Fail;
+    Err(wait.into())
 }
 
-pub fn sleep(process: &mut Process, [address, ..]: Arguments) -> wait::Result {
+pub fn sleep(process: &mut Process, [address, left, ..]: Arguments) -> wait::Result {
     let duration = duration(process, address)?;
-    sleep_until(process, || now().saturating_add(duration))
+    sleep_until(process, left, || now().saturating_add(duration))
 }
 
 pub fn sleep_on_clock(
     process: &mut Process,
-    [clock, flags, address, ..]: Arguments,
+    [clock, flags, address, left, ..]: Arguments,
 ) -> wait::Result {
-    const ABSOLUTE: u64 = 1;
     let time = duration(process, address)?;
     let current = read(process, clock)?;
-    let left = match flags {
-        ABSOLUTE => time.saturating_sub(current),
-        _ => time,
-    };
-    sleep_until(process, || now().saturating_add(left))
+    if flags as u32 & TIMER_ABSTIME != 0 {
+        let rest = time.saturating_sub(current);
+        return sleep_until(process, 0, || now().saturating_add(rest));
+    }
+    sleep_until(process, left, || now().saturating_add(time))
 }
 
 /// Lets the other threads have their turns, or other processes.

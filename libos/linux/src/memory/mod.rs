@@ -401,6 +401,11 @@ impl Memory {
         (address < region.end).then_some((start, region))
     }
 
+    /// Whether an address means something, whatever may be done there.
+    pub fn knows(&self, address: u64) -> bool {
+        self.region(address).is_some()
+    }
+
     /// Maps what a fault at `address` needs; false where the program may not do what it did.
     pub fn handle_fault(&mut self, address: u64, write: bool, fetch: bool) -> bool {
         let page = address & !(PAGE_SIZE - 1);

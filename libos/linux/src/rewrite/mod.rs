@@ -8,7 +8,7 @@
 mod site;
 mod trampoline;
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -23,6 +23,8 @@ use crate::statistics::Statistics;
 use site::Site;
 use trampoline::Trampolines;
 
+/// Bytes of a `syscall`.
+const SYSCALL_BYTES: u64 = 2;
 /// Bytes of a near jump.
 const JUMP_BYTES: usize = 5;
 /// How far around a site that is found late branches into it are looked for.
@@ -71,6 +73,8 @@ pub struct Rewriter {
     codes: Vec<Code>,
     /// Addresses of `syscall` instructions that stay as they are.
     left: BTreeSet<u64>,
+    /// Those of which jumps were made, by where their calls return to.
+    rewritten: BTreeMap<u64, u64>,
 }
 
 impl Rewriter {
@@ -84,6 +88,7 @@ impl Rewriter {
             trampolines: Trampolines::new(start, memory.view(first))?,
             codes: Vec::new(),
             left: BTreeSet::new(),
+            rewritten: BTreeMap::new(),
         })
     }
 
@@ -107,7 +112,8 @@ impl Rewriter {
         let Some(code) = self.codes.iter().find(|code| code.contains(address)) else {
             return;
         };
-        if self.left.contains(&address) {
+        // One that has room before it stays, and traps where something leads to it past the jump.
+        if self.left.contains(&address) || self.rewritten.contains_key(&(address + SYSCALL_BYTES)) {
             return;
         }
         let code = code.around(address);
@@ -125,9 +131,15 @@ impl Rewriter {
         }
     }
 
+    /// Where a call that returns to `address` is made again.
+    pub fn instruction_before(&self, address: u64) -> u64 {
+        let found = self.rewritten.get(&address).copied();
+        found.unwrap_or(address.wrapping_sub(SYSCALL_BYTES))
+    }
+
     /// Rewrites a site: first the trampoline, then the jump to it.
     fn rewrite(&mut self, code: Code, site: &Site) -> Result<()> {
-        let trampoline = self.trampolines.add(site)?;
+        let (trampoline, behind) = self.trampolines.add(site)?;
         let distance = trampoline.wrapping_sub(site.start + JUMP_BYTES as u64);
         let distance = i32::try_from(distance.cast_signed()).map_err(|_| Errno::ERANGE)?;
         const BREAKPOINT: u8 = 0xcc;
@@ -135,6 +147,7 @@ impl Rewriter {
         jump.extend(distance.to_le_bytes());
         jump.resize(site.bytes(), BREAKPOINT);
         program_memory::write(code.alias + (site.start - code.start), &jump)?;
+        self.rewritten.insert(behind, site.address);
         Ok(())
     }
 }

@@ -36,25 +36,26 @@ impl Trampolines {
         })
     }
 
-    /// Makes the trampoline of a site; its address.
-    pub fn add(&mut self, site: &Site) -> Result {
+    /// Makes the trampoline of a site; its address, and where the call returns to.
+    pub fn add(&mut self, site: &Site) -> Result<(u64, u64)> {
         let address = self.start + self.used;
-        let code = encode(site, address, self.start).ok_or(Errno::EINVAL)?;
+        let (code, behind) = encode(site, address, self.start).ok_or(Errno::EINVAL)?;
         let end = self.used + code.len() as u64;
         if end > PAGES * PAGE_SIZE {
             return Err(Errno::ENOMEM);
         }
         program_memory::write(self.alias + self.used, &code)?;
         self.used = end.next_multiple_of(ALIGNMENT);
-        Ok(address)
+        Ok((address, behind))
     }
 }
 
 /// The code of a trampoline at `address`: what was before the `syscall`; as `syscall` does, rcx where to go on; a jump by way of the
-/// word at `entry`. Then, if instructions behind the `syscall` are overwritten, these, and the way back.
-fn encode(site: &Site, address: u64, entry: u64) -> Option<Vec<u8>> {
+/// word at `entry`. Then, if instructions behind the `syscall` are overwritten, these, and the way back. With it, where the call returns to.
+fn encode(site: &Site, address: u64, entry: u64) -> Option<(Vec<u8>, u64)> {
     if site.behind.is_empty() {
-        return encode_entry(site, address, entry, site.resume());
+        let behind = site.resume();
+        return Some((encode_entry(site, address, entry, behind)?, behind));
     }
     // Its length does not depend on where it leads.
     let length = encode_entry(site, address, entry, site.resume())?.len() as u64;
@@ -62,7 +63,7 @@ fn encode(site: &Site, address: u64, entry: u64) -> Option<Vec<u8>> {
     let mut behind = decode(&site.behind, site.address + 2);
     behind.push(Instruction::with_branch(Code::Jmp_rel32_64, site.resume()).ok()?);
     code.extend(assemble(&behind, address + length)?);
-    Some(code)
+    Some((code, address + length))
 }
 
 fn encode_entry(site: &Site, address: u64, entry: u64, resume: u64) -> Option<Vec<u8>> {
