@@ -4,6 +4,7 @@ use alloc::rc::Rc;
 
 use linux_raw_sys::general::{
     DT_CHR, DT_DIR, DT_FIFO, DT_LNK, DT_REG, DT_SOCK, DT_UNKNOWN, SEEK_CUR, SEEK_END, SEEK_SET,
+    SIGPIPE,
 };
 
 use super::Arguments;
@@ -13,7 +14,8 @@ use crate::files::node::{Content, Node};
 use crate::files::open::OpenFile;
 use crate::files::status as encoding;
 use crate::process::Process;
-use crate::wait;
+use crate::signal::{Information, delivery};
+use crate::wait::{self, Stop};
 
 fn file(process: &Process, number: u64) -> Result<Rc<OpenFile>> {
     process.descriptors.file(number).cloned()
@@ -31,7 +33,12 @@ pub fn write(process: &mut Process, [number, address, bytes, ..]: Arguments) -> 
 }
 
 /// Who writes to where nobody reads gets a signal too.
-pub fn finish_writing(_: &mut Process, result: wait::Result) -> wait::Result {
+pub fn finish_writing(process: &mut Process, result: wait::Result) -> wait::Result {
+    if let Err(Stop::Error(Errno::EPIPE)) = result {
+        let thread = Some(process.threads.current.number);
+        // What is pending already need not be so twice.
+        let _ = delivery::send(process, thread, Information::kernel(SIGPIPE));
+    }
     result
 }
 
