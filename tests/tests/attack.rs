@@ -97,6 +97,7 @@ attacks! {
     exit_in_flight "exit-in-flight" Verdict::Refused;
     extents "extents" Verdict::Refused;
     flags_after_gate "flags-after-gate" Verdict::Refused;
+    foreign_environments "foreign-environments" Verdict::Refused;
     foreign_function "foreign-function" Verdict::Refused;
     foreign_ports "foreign-ports" Verdict::Refused;
     foreign_queue "foreign-queue" Verdict::Refused;

@@ -75,9 +75,11 @@ pub struct BundleHeader {
     pub capabilities: u64,
     /// Length of a time slice in microseconds; 0: slices have no end.
     pub slice: u64,
+    /// Environments that can be alive at once: those of the image, and those that they may make.
+    pub environments: u64,
 }
 
-const _: () = assert!(size_of::<BundleHeader>() == 72);
+const _: () = assert!(size_of::<BundleHeader>() == 80);
 
 /// A run of pages of the bundle, and where the program wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -145,8 +147,8 @@ pub struct EnvironmentRecord {
     pub dma_mappings_quota: u32,
     /// Most slots of the slice vector.
     pub slices_quota: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// How many environments it may make.
+    pub environments: u32,
     /// How many of `functions` are there.
     pub function_count: u32,
     /// Ports that it may use.

@@ -26,11 +26,12 @@ abi_enum! {
         FrameAllocate = CALL_BASE + 5 => "frame_allocate",
         /// `(capability)`: gives the resource back and makes the capability stale.
         CapabilityFree = CALL_BASE + 6 => "capability_free",
-        /// `(entries)` -> entries done: maps the runs that the call page lists.
+        /// `(entries, capability or 0, number)` -> entries done: maps the runs that the call page lists, in the caller or, by a capability
+        /// of kind `environment`, in another.
         PageMap = CALL_BASE + 7 => "page_map",
-        /// `(entries)` -> entries done: changes the rights of mapped runs.
+        /// `(entries, capability or 0, number)` -> entries done: changes the rights of mapped runs.
         PageProtect = CALL_BASE + 8 => "page_protect",
-        /// `(entries)` -> entries done: unmaps runs.
+        /// `(entries, capability or 0, number)` -> entries done: unmaps runs.
         PageUnmap = CALL_BASE + 9 => "page_unmap",
         /// `(capability, first, count, rights)` -> DMA capability: lets the caller's bound functions reach these frames, at
         /// IOVA = physical address. Freeing the DMA capability ends that, and returns when no request is in flight to them.
@@ -73,6 +74,14 @@ abi_enum! {
         SliceBind = CALL_BASE + 28 => "slice_bind",
         /// `(end, begin, stack)`: where slice upcalls go; 0: the caller wants none.
         SliceUpcallSet = CALL_BASE + 29 => "slice_upcall_set",
+        /// `(capability, number, vCPU, frames, tables << 32 | capabilities)`: makes the environment with this number, and such quotas.
+        EnvironmentCreate = CALL_BASE + 30 => "environment_create",
+        /// `(capability, number, entry, stack, argument)`: lets an environment run that was made.
+        EnvironmentStart = CALL_BASE + 31 => "environment_start",
+        /// `(capability, number, status)`: ends an environment that was made.
+        EnvironmentEnd = CALL_BASE + 32 => "environment_end",
+        /// `(capability, environment)` -> capability, as its holder names it: another one for the same, derived from the same.
+        CapabilityCopy = CALL_BASE + 33 => "capability_copy",
     }
 }
 

@@ -52,6 +52,8 @@ abi_enum! {
         Queue = 8 => "queue",
         /// `resource`: disk; `first`: sector; `count`: sectors.
         Extent = 9 => "extent",
+        /// `first`: number of an environment; `count`: numbers. Whoever may write makes, fills, starts and ends these environments.
+        Environment = 10 => "environment",
     }
 }
 

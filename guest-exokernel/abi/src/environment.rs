@@ -22,6 +22,9 @@ pub const ENVIRONMENTS_MAX: usize = 1024;
 /// Most bytes of an environment's name, without a terminating zero.
 pub const NAME_MAX: usize = 32;
 
+/// Page-table frames that the number of an environment that was made keeps for the next one: those that lead to its own pages.
+pub const KEPT_TABLES: u32 = 5;
+
 /// Value of [`EnvironmentEntry::accepts`] for everybody.
 pub const ACCEPTS_ANY: u32 = u32::MAX;
 
@@ -40,6 +43,16 @@ abi_enum! {
         Aborted = 4 => "aborted",
         /// Waits for the reply to a protected control transfer.
         AwaitingReply = 5 => "awaiting-reply",
+        /// Made by another environment, and not started yet.
+        Prepared = 6 => "prepared",
+    }
+}
+
+impl State {
+    /// Whether an environment in this state is there, and has not ended.
+    #[inline(always)]
+    pub const fn is_alive(self) -> bool {
+        !matches!(self, Self::Absent | Self::Exited | Self::Aborted)
     }
 }
 
@@ -52,6 +65,8 @@ abi_enum! {
         NoUpcall = 1 => "no-upcall-entry",
         /// An exception before the libOS had taken the frame of the last one.
         NestedFault = 2 => "fault-in-upcall",
+        /// It was made out of the quotas of one that has ended, or has freed the capability for its number.
+        OwnerEnded = 3 => "owner-ended",
     }
 }
 
@@ -101,8 +116,8 @@ pub struct EnvironmentEntry {
     pub frames_guaranteed: u32,
     /// Most slots of the slice vector of its vCPU.
     pub slices_quota: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Number of the environment out of whose quotas this one was made; 0: it is of the image.
+    pub owner: u32,
     /// Kernel entries by call, in the order of [`crate::Call::ALL`]. `null` is not counted: its path is the bare gate.
     pub calls: [u64; CALL_COUNT],
     /// Device interrupts taken for it.

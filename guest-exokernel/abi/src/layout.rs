@@ -67,7 +67,7 @@ pub struct Sizes {
     pub kernel_end: u64,
     /// End (exclusive) of the highest memory of the machine.
     pub memory_end: u64,
-    /// Environments of the image.
+    /// Environments that can be alive at once.
     pub environments: u64,
     /// Page-table frames of all quotas together.
     pub tables: u64,

@@ -111,7 +111,7 @@ fn describe() -> String {
         control::{CONTROL_VECTOR},
         environment::{
             ENVIRONMENTS_MAX, NAME_MAX, INITIAL_CAPABILITIES_MAX, EXCEPTION_STACK_TOP, UPCALL_SLOTS, EVENTS_MAX,
-            UPCALL_CREDIT, ACCEPTS_ANY, SLICE_STACK_TOP, SAVED_REGISTERS,
+            UPCALL_CREDIT, ACCEPTS_ANY, KEPT_TABLES, SLICE_STACK_TOP, SAVED_REGISTERS,
         },
         error::{DONE},
         function::{
@@ -141,14 +141,14 @@ fn describe() -> String {
     list_structs!(out:
         BundleHeader {
             magic, abi_version, environment_count, function_count, vcpus, features, tsc_khz, pages, tables,
-            capabilities, slice,
+            capabilities, slice, environments,
         },
         PortRange { first, count },
         ExtentGrant { disk, writable, first, sectors },
         Segment { address, first_page, pages, rights, reserved },
         EnvironmentRecord {
             name, entry, segments, first_page, pages, grant_blocks, vcpu, arguments, argument_count, frames_quota,
-            tables_quota, capabilities_quota, dma_mappings_quota, slices_quota, reserved, function_count, ports, extents, functions,
+            tables_quota, capabilities_quota, dma_mappings_quota, slices_quota, environments, function_count, ports, extents, functions,
         },
         CapabilityEntry {
             first, count, generation, next, holder, kind, rights, previous, resource, parent, first_child, next_sibling,
@@ -158,7 +158,7 @@ fn describe() -> String {
         EnvironmentEntry {
             name, state, abort_reason, exit_status, abort_vector, abort_error_code, abort_instruction, abort_address,
             vcpu, frames, frames_quota, tables, tables_quota, capabilities, capabilities_quota, dma_mappings,
-            dma_mappings_quota, first_capability, accepts, frames_guaranteed, slices_quota, reserved, calls, interrupts,
+            dma_mappings_quota, first_capability, accepts, frames_guaranteed, slices_quota, owner, calls, interrupts,
             ticks, turns, forced_switches, penalties, held,
         },
         EnvironmentPage {

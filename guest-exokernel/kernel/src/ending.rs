@@ -3,15 +3,57 @@
 use exo_abi::bundle::Features;
 use exo_abi::capability::CapabilityEntry;
 use exo_abi::control::Command;
+use exo_abi::environment::AbortReason;
 use exo_abi::port::ExitCode;
 use exo_abi::{Capability, EnvironmentId, Kind};
 
-use crate::hw::{console, memory, vcpu};
+use crate::hw::{console, memory, shootdown, vcpu};
 use crate::kernel::Kernel;
 use crate::mappings::{unmap_capability, unmap_window};
-use crate::{bindings, control_device, ports, predicates, revocation, slices, transfer};
+use crate::{
+    bindings, control_device, creation, ports, predicates, revocation, slices, timer, transfer,
+};
 
-/// Takes back everything of an environment whose end is recorded. Cost: linear in what it held.
+/// Stops an environment that has not ended and is not the one that calls: nobody runs it from now on, and nothing is saved. `index` is
+/// this vCPU.
+pub fn stop(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
+    let Ok(vcpu) = kernel
+        .ledger
+        .environment(id)
+        .map(|entry| entry.vcpu as usize)
+    else {
+        return;
+    };
+    slices::forget(kernel, vcpu, id);
+    timer::cancel_sleep(kernel, vcpu, id);
+    if kernel.ledger.running(vcpu) == id {
+        kernel.ledger.set_running(vcpu, EnvironmentId::NOBODY);
+        if vcpu != index {
+            shootdown::end_elsewhere(vcpu);
+        }
+    }
+}
+
+/// Ends the environments that were made out of the quotas of this one.
+fn end_made(kernel: &mut Kernel, owner: EnvironmentId, entry: &CapabilityEntry) {
+    let index = vcpu::index();
+    for number in entry.first..entry.first + entry.count {
+        if kernel.environment(owner).is_ok_and(|one| one.made == 0) {
+            return;
+        }
+        let id = EnvironmentId(number as u16);
+        if kernel.ledger.is_alive(id) {
+            stop(kernel, index, id);
+            kernel
+                .ledger
+                .record_abort(id, AbortReason::OwnerEnded, [0; 4]);
+            release_all(kernel, id);
+        }
+    }
+}
+
+/// Takes back everything of an environment whose end is recorded, and ends those that were made out of its quotas. Cost: linear in what
+/// they held.
 pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
     if kernel.ledger.tables().summary.environments_alive == 0 {
         console::end_machine(ExitCode::Orderly);
@@ -26,6 +68,9 @@ pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
     while let Some(capability) = next {
         if let Ok(&entry) = kernel.ledger.capability(id, capability) {
             bindings::unbind(kernel, capability, &entry);
+            if entry.kind == Kind::Environment as u8 && entry.parent == 0 {
+                end_made(kernel, id, &entry);
+            }
         }
         next = kernel.ledger.older_capability(id, capability);
     }
@@ -35,6 +80,7 @@ pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
         revoke_below(kernel, capability, u64::MAX);
         release(kernel, id, capability, &entry);
     }
+    creation::give_back(kernel, id);
 }
 
 /// Takes what was derived from `ancestor`, whoever holds it, the last derived first; at most `batch` capabilities and
@@ -64,16 +110,17 @@ pub fn release(
     entry: &CapabilityEntry,
 ) {
     let root = entry.parent == 0;
-    // Page tables of whoever has ended are not used again: only the counts of what others own matter.
-    let alive = kernel.ledger.is_alive(id);
-    if alive || !root {
+    // Page tables of whoever has ended are not used again, if it is of the image: only the counts of what others own matter.
+    let used_again =
+        kernel.ledger.is_alive(id) || kernel.ledger.owner_of(id) != EnvironmentId::NOBODY;
+    if used_again || !root {
         let mut no_limit = u64::MAX;
         unmap_capability(kernel, capability.slot(), &mut no_limit);
     }
     match Kind::from_number(entry.kind) {
         Some(Kind::Frames | Kind::Blocks) if root => {
             let blocks = entry.kind == Kind::Blocks as u8;
-            if alive {
+            if used_again {
                 unmap_window(kernel, id, (entry.first, entry.count), blocks);
             }
             scrub(kernel, entry.first, entry.count);
@@ -89,6 +136,7 @@ pub fn release(
             }
         }
         Some(Kind::Entry) => transfer::forget(kernel, id, capability),
+        Some(Kind::Environment) if root => end_made(kernel, id, entry),
         _ => {}
     }
     kernel.ledger.commit_free(id, capability);

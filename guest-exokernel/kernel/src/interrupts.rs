@@ -1,5 +1,6 @@
 //! Interrupts: those of devices count an event for whoever bound the vector, and wake it; the kernel's own are handled where they belong.
 
+use exo_abi::EnvironmentId;
 use exo_abi::control::CONTROL_VECTOR;
 
 use crate::hw::assembly::USER_FLAGS;
@@ -17,18 +18,29 @@ const WAKE: usize = WAKE_VECTOR - FIRST_DEVICE_VECTOR;
 const CONTROL: usize = CONTROL_VECTOR as usize - FIRST_DEVICE_VECTOR;
 const _: () = assert!(CONTROL > WAKE && CONTROL < DEVICE_VECTORS + OWN_VECTORS);
 
-/// Called by interrupt.S with the position of the vector behind the first of devices.
-pub extern "C" fn handle_interrupt(vector: u64) {
+/// Called by interrupt.S with the position of the vector behind the first of devices. Returns 1 if whoever was interrupted has been ended
+/// by another vCPU, while this one waited for the lock.
+pub extern "C" fn handle_interrupt(vector: u64) -> u32 {
     registers::end_interrupt();
     let index = vcpu::index();
-    with_kernel(|kernel| match vector as usize {
-        vector @ 0..DEVICE_VECTORS => raise_event(kernel, index, vector),
-        TIMER => timer::handle_moment(kernel, index),
-        // Who was woken is in the queue already; now the slice of whoever runs has an end.
-        WAKE => timer::arm(kernel, index),
-        CONTROL => revocation::handle_request(kernel, index),
-        _ => {}
-    });
+    with_kernel(|kernel| {
+        match vector as usize {
+            vector @ 0..DEVICE_VECTORS => raise_event(kernel, index, vector),
+            TIMER => timer::handle_moment(kernel, index),
+            // Who was woken is in the queue already; now the slice of whoever runs has an end.
+            WAKE => timer::arm(kernel, index),
+            CONTROL => revocation::handle_request(kernel, index),
+            _ => {}
+        }
+        let ended = kernel.ledger.running(index) == EnvironmentId::NOBODY
+            && is_of_environment(InterruptFrame::of(index).read());
+        u32::from(ended)
+    })
+}
+
+/// Whether an interrupt came while ring 3 ran.
+fn is_of_environment([_, code_segment, ..]: [u64; 5]) -> bool {
+    code_segment & 3 != 0
 }
 
 /// An interrupt of a device.
@@ -58,17 +70,16 @@ fn raise_event(kernel: &mut Kernel, index: usize, vector: usize) {
 /// when the libOS likes.
 fn tell(pages: EnvironmentPages, frame: &InterruptFrame) {
     let interrupted = frame.read();
-    let [_, code_segment, ..] = interrupted;
     let (entry, stack) = pages.event_upcall();
-    if code_segment & 3 != 0 && entry != 0 && pages.take_event_credit() {
+    if is_of_environment(interrupted) && entry != 0 && pages.take_event_credit() {
         pages.write_event_frame(interrupted);
         frame.redirect(entry, USER_FLAGS, stack);
     }
 }
 
 /// Called by interrupt.S when another vCPU has interrupted this one. An idle one then looks for whom to run by itself. Takes no
-/// lock: the other holds it, and waits.
-pub extern "C" fn handle_neighbour(_: u64) {
+/// lock: the other holds it, and waits. Returns 1 if whoever was interrupted has been ended.
+pub extern "C" fn handle_neighbour(_: u64) -> u32 {
     registers::end_interrupt();
-    shootdown::serve();
+    u32::from(shootdown::serve_here())
 }

@@ -46,6 +46,8 @@ pub struct Environment {
     pub wake_at: u64,
     /// Its place among the sleepers of its vCPU, plus one; 0: it has none.
     pub sleeper: usize,
+    /// Environments out of its quotas that have not ended.
+    pub made: u32,
 }
 
 /// What the kernel keeps of a vCPU.
@@ -76,6 +78,8 @@ pub struct Kernel {
     pub ledger: Ledger<'static>,
     /// Frames for page tables.
     pub pool: TablePool,
+    /// Where the pages of environment 1 lie, and behind them those of the others.
+    pub environment_pages: u64,
     /// Entry 0 is environment 1.
     pub environments: &'static mut [Environment; ENVIRONMENTS_MAX],
     /// By number.
@@ -116,6 +120,7 @@ pub static ENVIRONMENTS: Once<[Environment; ENVIRONMENTS_MAX]> = Once::new(
             debt: 0,
             wake_at: 0,
             sleeper: 0,
+            made: 0,
         }
     }; ENVIRONMENTS_MAX],
 );

@@ -14,6 +14,8 @@ mod calls;
 #[cfg(target_os = "none")]
 mod control_device;
 #[cfg(target_os = "none")]
+mod creation;
+#[cfg(target_os = "none")]
 mod ending;
 mod entries;
 #[cfg(target_os = "none")]

@@ -73,6 +73,15 @@ pub fn bind(kernel: &mut Kernel, caller: EnvironmentId, count: u64) -> Result<()
     Ok(())
 }
 
+/// Takes the predicate from an environment, and lets the next one with its number have its place.
+pub fn unbind(kernel: &mut Kernel, id: EnvironmentId) {
+    let position = kernel.environment(id).ok().and_then(|one| one.predicate);
+    let programs = &mut kernel.predicates.programs;
+    if let Some(program) = position.and_then(|position| programs.get_mut(usize::from(position))) {
+        program.clear();
+    }
+}
+
 /// Whether the predicate of an environment holds at time stamp `now`; `bad-state`: it has bound none. A word under a capability that is stale makes it
 /// hold. Cost: linear in its terms.
 pub fn holds(kernel: &mut Kernel, id: EnvironmentId, now: u64) -> Result<bool, Error> {
@@ -82,6 +91,9 @@ pub fn holds(kernel: &mut Kernel, id: EnvironmentId, now: u64) -> Result<bool, E
     let ledger = &kernel.ledger;
     let programs = &kernel.predicates.programs;
     let program = programs.get(usize::from(position)).ok_or(Error::BadState)?;
+    if program.tests().is_empty() {
+        return Err(Error::BadState);
+    }
     let mut window = WordWindow::new();
     Ok(program.holds(|word| match word.source {
         WordSource::Time => Loaded::Operand(now),

@@ -60,6 +60,11 @@ pub fn run_next(index: usize) -> ! {
     }
 }
 
+/// Called by interrupt.S, on the kernel stack, where whoever was interrupted has been ended by another vCPU.
+pub extern "C" fn leave_ended() -> ! {
+    run_next(vcpu::index())
+}
+
 /// Chooses who runs now, makes the vCPU ready for it, and begins its slice: its context and the features of the machine.
 fn begin_turn(kernel: &mut Kernel, index: usize) -> Option<(Context, u64)> {
     let vcpu = kernel.vcpus.get_mut(index)?;
@@ -151,7 +156,8 @@ pub extern "C" fn end_slice() -> u32 {
 fn judge_end(kernel: &mut Kernel, index: usize) -> Ending {
     let caller = kernel.ledger.running(index);
     let Ok(context) = kernel.environment(caller).map(|one| one.context) else {
-        return Ending::Resume;
+        // It was ended while it waited for the lock.
+        return Ending::Switch;
     };
     // What its registers are saved for is under way; at its end the timer is armed again.
     if context.progress != Progress::None {

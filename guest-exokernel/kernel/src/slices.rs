@@ -77,6 +77,24 @@ pub fn take(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
     }
 }
 
+/// Takes an environment that is to end out of wherever it waits for its turn on vCPU `index`, if it does.
+pub fn forget(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
+    let is_behind = kernel
+        .environment(id)
+        .is_ok_and(|one| one.previous_runnable != EnvironmentId::NOBODY);
+    let Some(vcpu) = kernel.vcpus.get_mut(index) else {
+        return;
+    };
+    let is_first = vcpu.first_runnable == id;
+    if vcpu.donated == id {
+        vcpu.donated = EnvironmentId::NOBODY;
+    }
+    if is_behind || is_first {
+        take(kernel, index, id);
+    }
+    stop(kernel, index, id);
+}
+
 /// Makes the slots of an environment its own again that runs on vCPU `index` without having been added.
 pub fn start(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
     let slots = kernel.environment(id).map_or(0, |one| one.slots);

@@ -54,8 +54,12 @@ pub fn accept(
 /// Called by transfer.S for what is not plain, with rdi of the caller and the position of the call.
 pub extern "C" fn handle_transfer(argument: u64, position: u64) -> Arrival {
     let index = vcpu::index();
-    with_kernel(|kernel| {
+    let arrival = with_kernel(|kernel| {
         let caller = kernel.ledger.running(index);
+        if caller == EnvironmentId::NOBODY {
+            // It was ended while it waited for the lock.
+            return None;
+        }
         let done = match Call::from_number(CALL_BASE.wrapping_add(position as u32)) {
             Some(call) => {
                 kernel.ledger.count_call(caller, call);
@@ -63,8 +67,9 @@ pub extern "C" fn handle_transfer(argument: u64, position: u64) -> Arrival {
             }
             None => Err(Error::BadArgument),
         };
-        done.unwrap_or_else(|error| refused(kernel, caller, error))
-    })
+        Some(done.unwrap_or_else(|error| refused(kernel, caller, error)))
+    });
+    arrival.unwrap_or_else(|| scheduler::run_next(index))
 }
 
 fn dispatch(

@@ -42,6 +42,8 @@ pub enum Inconsistency {
     Function(u32),
     /// An environment's count of something is wrong, or beyond its quota.
     EnvironmentCount(u16),
+    /// An environment that was made is alive, and no root of environment numbers that its owner holds names it.
+    Owner(u16),
     /// The summary is wrong.
     Summary,
 }

@@ -40,14 +40,10 @@ impl Ledger<'_> {
         self.tables.environments.get_mut(environment_index(id))
     }
 
-    /// Whether an environment has started and not ended.
+    /// Whether an environment is there, and has not ended.
     pub fn is_alive(&self, id: EnvironmentId) -> bool {
-        self.environment(id).is_ok_and(|entry| {
-            matches!(
-                State::from_number(entry.state),
-                Some(State::Runnable | State::Waiting | State::AwaitingReply)
-            )
-        })
+        self.environment(id)
+            .is_ok_and(|entry| State::from_number(entry.state).is_some_and(State::is_alive))
     }
 
     /// Starts the record of an environment. One that is alive is left as it is.
@@ -170,23 +166,23 @@ impl Ledger<'_> {
         self.tables.summary.free_tables = count;
     }
 
-    /// Charges one page-table frame.
-    pub fn add_table(&mut self, id: EnvironmentId) {
+    /// Charges page-table frames.
+    pub fn add_tables(&mut self, id: EnvironmentId, count: u32) {
         if let Some(entry) = self.environment_mut(id) {
-            entry.tables = entry.tables.saturating_add(1);
+            entry.tables = entry.tables.saturating_add(count);
             let free = &mut self.tables.summary.free_tables;
-            *free = free.saturating_sub(1);
+            *free = free.saturating_sub(u64::from(count));
         }
     }
 
-    /// Takes the charge of one page-table frame back.
-    pub fn remove_table(&mut self, id: EnvironmentId) {
+    /// Takes the charge of page-table frames back.
+    pub fn remove_tables(&mut self, id: EnvironmentId, count: u32) {
         if let Some(entry) = self.environment_mut(id)
-            && let Some(left) = entry.tables.checked_sub(1)
+            && let Some(left) = entry.tables.checked_sub(count)
         {
             entry.tables = left;
             let free = &mut self.tables.summary.free_tables;
-            *free = free.saturating_add(1);
+            *free = free.saturating_add(u64::from(count));
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Giving: a derived capability changes its holder, if the new one is willing; and who may take it back.
+//! Giving: a derived capability changes its holder, or is copied, if the new one is willing; and who may take it back.
 
 use exo_abi::call::ANY_ENVIRONMENT;
 use exo_abi::environment::ACCEPTS_ANY;
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
-use crate::Ledger;
+use crate::{Ledger, Name};
 
 impl Ledger<'_> {
     /// Says from whom `id` accepts capabilities from now on: an environment, anybody, or nobody (0).
@@ -78,6 +78,52 @@ impl Ledger<'_> {
         let given = Capability::new(slot, entry.generation);
         self.link(to, slot);
         given
+    }
+
+    /// Whether `holder` may make another capability like `capability`, which was derived, for environment `to`: what it names. Order
+    /// of checks: environment, capability, kind, whether it was derived, right, willingness, quota of the receiver, slots.
+    pub fn check_copy(
+        &self,
+        holder: EnvironmentId,
+        capability: Capability,
+        to: u64,
+    ) -> Result<EnvironmentId, Error> {
+        let to = self.environment_number(to)?;
+        let entry = self.capability(holder, capability)?;
+        if entry.kind == Kind::Dma as u8 {
+            return Err(Error::WrongKind);
+        }
+        let derivable = Rights(u32::from(entry.rights)).contains(Rights::DERIVE);
+        if entry.parent == 0 || !derivable {
+            return Err(Error::NotPermitted);
+        }
+        let accepts = self.environment(to)?.accepts;
+        if accepts != ACCEPTS_ANY && accepts != u32::from(holder.0) {
+            return Err(Error::Unwilling);
+        }
+        self.check_capability_quota(to)?;
+        Ok(to)
+    }
+
+    /// Records it, after [`Self::check_copy`]: `to` holds it, and it stands beside `capability` in the tree. Constant cost.
+    pub fn commit_copy(&mut self, capability: Capability, to: EnvironmentId) -> Capability {
+        let Some(&entry) = self.entry(capability) else {
+            return Capability::NONE;
+        };
+        let Some(kind) = Kind::from_number(entry.kind) else {
+            return Capability::NONE;
+        };
+        let name = Name {
+            kind,
+            resource: entry.resource,
+            first: entry.first,
+            count: entry.count,
+        };
+        let copy = self.take_slot(to, name, Rights(u32::from(entry.rights)));
+        if copy != Capability::NONE {
+            self.graft(entry.parent.wrapping_sub(1), copy.slot());
+        }
+        copy
     }
 
     /// Whether `holder` may take back what was derived from `capability`.

@@ -25,6 +25,7 @@ mod capabilities;
     clippy::arithmetic_side_effects
 )]
 mod corruption_test;
+mod creation;
 mod derivation;
 mod dma;
 mod environments;
@@ -43,6 +44,7 @@ mod tree;
 
 pub use audit::Inconsistency;
 pub use capabilities::Name;
+pub use creation::Creation;
 pub use environments::Quotas;
 pub use mappings::Mappable;
 pub use memory::{Allocation, FrameRange};

@@ -8,6 +8,7 @@ mod machine;
 mod random_operations {
     mod answers;
     pub mod comparison;
+    pub mod made;
     pub mod model;
     pub mod operation;
     mod shrinking;

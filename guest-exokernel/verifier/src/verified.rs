@@ -98,6 +98,11 @@ impl<P: Copy, const N: usize> Verified<P, N> {
         Ok(())
     }
 
+    /// Becomes the program without terms.
+    pub fn clear(&mut self) {
+        self.count = 0;
+    }
+
     /// The terms, in order.
     pub fn tests(&self) -> &[Test<P>] {
         self.tests.get(..self.count).unwrap_or_default()

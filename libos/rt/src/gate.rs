@@ -27,6 +27,34 @@ pub struct Answer {
     pub value: u64,
 }
 
+/// An environment that was made, and the capability of kind `environment` by which the caller reaches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Names a range of numbers.
+    pub capability: Capability,
+    /// One of them.
+    pub id: EnvironmentId,
+}
+
+impl Target {
+    /// The caller itself.
+    pub const SELF: Self = Self {
+        capability: Capability::NONE,
+        id: EnvironmentId::NOBODY,
+    };
+}
+
+/// What an environment that is made gets of its owner's quotas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// Frames that it may own.
+    pub frames: u32,
+    /// Page-table frames.
+    pub tables: u32,
+    /// Capabilities.
+    pub capabilities: u32,
+}
+
 impl Answer {
     /// The value of a call that was done, or why it was refused.
     pub fn result(self) -> Result<u64, Error> {
@@ -232,9 +260,24 @@ pub fn page_map(entries: &[MapEntry]) -> Result<u64, Error> {
     run_batch(Call::PageMap, entries).result()
 }
 
+/// [`Call::PageMap`] in an environment that was made: under its capabilities.
+pub fn page_map_in(target: Target, entries: &[MapEntry]) -> Result<u64, Error> {
+    run_batch_in(Call::PageMap, target, entries).result()
+}
+
 /// [`Call::PageProtect`].
 pub fn page_protect(entries: &[MapEntry]) -> Result<u64, Error> {
     run_batch(Call::PageProtect, entries).result()
+}
+
+/// [`Call::PageProtect`] in an environment that was made.
+pub fn page_protect_in(target: Target, entries: &[MapEntry]) -> Result<u64, Error> {
+    run_batch_in(Call::PageProtect, target, entries).result()
+}
+
+/// [`Call::PageUnmap`] in an environment that was made.
+pub fn page_unmap_in(target: Target, entries: &[MapEntry]) -> Result<u64, Error> {
+    run_batch_in(Call::PageUnmap, target, entries).result()
 }
 
 /// [`Call::PageUnmap`].
@@ -244,6 +287,11 @@ pub fn page_unmap(entries: &[MapEntry]) -> Result<u64, Error> {
 
 /// Writes a batch to the call page and runs it. Entries beyond [`MAP_BATCH`] are counted but have no room to be written.
 pub fn run_batch(call: Call, entries: &[MapEntry]) -> Answer {
+    run_batch_in(call, Target::SELF, entries)
+}
+
+/// The same in an environment that was made.
+pub fn run_batch_in(call: Call, target: Target, entries: &[MapEntry]) -> Answer {
     for (index, entry) in entries.iter().take(MAP_BATCH).enumerate() {
         let offset = offset_of!(CallPage, batch) + index * size_of::<MapEntry>();
         shared::write_call_word(offset + offset_of!(MapEntry, address), entry.address);
@@ -252,7 +300,8 @@ pub fn run_batch(call: Call, entries: &[MapEntry]) -> Answer {
         shared::write_call_half_word(offset + offset_of!(MapEntry, rights), entry.rights);
         shared::write_call_word(offset + offset_of!(MapEntry, capability), entry.capability);
     }
-    enter(call as u64, [entries.len() as u64, 0, 0, 0])
+    let (capability, number) = (target.capability.0, u64::from(target.id.0));
+    enter(call as u64, [entries.len() as u64, capability, number, 0])
 }
 
 /// [`Call::DmaMap`]; returns the DMA capability, whose end by [`capability_free`] ends the mapping.
@@ -356,4 +405,47 @@ pub fn slice_bind(capability: Capability) -> Result<(), Error> {
 /// [`Call::SliceUpcallSet`]: entries at the end and at the beginning of a slice, or 0, and the stack of both.
 pub fn slice_upcall_set(end: u64, begin: u64, stack: u64) -> Result<(), Error> {
     call(Call::SliceUpcallSet, [end, begin, stack, 0]).map(drop)
+}
+
+/// [`Call::EnvironmentCreate`].
+pub fn environment_create(target: Target, vcpu: u32, quotas: Quotas) -> Result<(), Error> {
+    let arguments = [
+        target.capability.0,
+        u64::from(target.id.0),
+        u64::from(vcpu),
+        u64::from(quotas.frames),
+        u64::from(quotas.tables) << 32 | u64::from(quotas.capabilities),
+    ];
+    enter_with_five(Call::EnvironmentCreate as u64, arguments)
+        .result()
+        .map(drop)
+}
+
+/// [`Call::EnvironmentStart`]; it finds the argument in `rax`.
+pub fn environment_start(
+    target: Target,
+    entry: u64,
+    stack: u64,
+    argument: u64,
+) -> Result<(), Error> {
+    let (capability, number) = (target.capability.0, u64::from(target.id.0));
+    let arguments = [capability, number, entry, stack, argument];
+    enter_with_five(Call::EnvironmentStart as u64, arguments)
+        .result()
+        .map(drop)
+}
+
+/// [`Call::EnvironmentEnd`].
+pub fn environment_end(target: Target, status: u64) -> Result<(), Error> {
+    let (capability, number) = (target.capability.0, u64::from(target.id.0));
+    call(Call::EnvironmentEnd, [capability, number, status, 0]).map(drop)
+}
+
+/// [`Call::CapabilityCopy`]; returns the word by which the other environment names it.
+pub fn capability_copy(
+    capability: Capability,
+    environment: EnvironmentId,
+) -> Result<Capability, Error> {
+    let arguments = [capability.0, u64::from(environment.0), 0, 0];
+    call(Call::CapabilityCopy, arguments).map(Capability)
 }

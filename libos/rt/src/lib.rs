@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod children;
 pub mod console;
 pub mod context;
 pub mod dma;

@@ -58,6 +58,7 @@ impl Run<'_> {
         }
         kvm.retain(|_, count| *count != 0);
         let environments = self.environments.iter().enumerate();
+        let environments = environments.filter(|(_, one)| one.was_used());
         let owners = environments::function_owners(machine.memory(), &machine.map.layout);
         let doorbells = |index: usize| {
             let owned = self.functions.iter().zip(&owners);

@@ -21,7 +21,7 @@ pub struct Report {
     pub end: &'static str,
     /// Why the machine failed, if it did.
     pub failure: Option<String>,
-    /// In the order of the manifest.
+    /// In the order of the manifest; then those that were made, the last of each number.
     pub environments: Vec<EnvironmentReport>,
     /// The IOMMU, then the functions in the order of the manifest.
     pub functions: Vec<FunctionStatistics>,

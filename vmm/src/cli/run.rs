@@ -224,6 +224,7 @@ fn status(end: &End, environments: &[Environment], largest: u8) -> u8 {
         End::Failed { .. } => exit_status::MACHINE_FAILURE,
         End::Asked(ExitCode::Orderly) => environments
             .iter()
+            .filter(|one| one.was_used() && !one.is_made())
             .map(|one| match one.state() {
                 Some(State::Exited) => u8::try_from(one.entry.exit_status)
                     .unwrap_or(u8::MAX)
@@ -233,6 +234,7 @@ fn status(end: &End, environments: &[Environment], largest: u8) -> u8 {
                     | State::Runnable
                     | State::Waiting
                     | State::AwaitingReply
+                    | State::Prepared
                     | State::Aborted,
                 )
                 | None => exit_status::ABORTED,
@@ -247,7 +249,7 @@ fn status(end: &End, environments: &[Environment], largest: u8) -> u8 {
 fn explain(end: &End, environments: &[Environment]) {
     match end {
         End::Asked(ExitCode::Orderly) => {
-            for one in environments {
+            for one in environments.iter().filter(|one| one.was_used()) {
                 if let Some(line) = complaint(one) {
                     eprintln!("exo: environment `{}`: {line}", one.name());
                 }
@@ -270,6 +272,7 @@ fn complaint(environment: &Environment) -> Option<String> {
     let entry = &environment.entry;
     match environment.state() {
         Some(State::Exited) => None,
+        Some(State::Aborted) if environment.abort_reason() == Some(AbortReason::OwnerEnded) => None,
         Some(State::Aborted) => Some(format!(
             "{}: {} (error code {:#x}) at {:#x}, address {:#x}; objdump -d its program to see what is there",
             environment

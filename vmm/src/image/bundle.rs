@@ -58,7 +58,7 @@ impl Bundle {
         Sizes {
             kernel_end,
             memory_end,
-            environments: self.environments.len() as u64,
+            environments: self.header.environments,
             tables: self.header.tables,
             capabilities: self.header.capabilities,
             functions: self.functions.len() as u64,

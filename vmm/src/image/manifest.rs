@@ -103,6 +103,9 @@ pub struct Environment {
     /// Names of the functions it may bind.
     #[serde(default)]
     pub functions: Vec<String>,
+    /// How many environments it may make, that are alive at once.
+    #[serde(default)]
+    pub environments: u32,
     /// Limits.
     #[serde(default)]
     pub quota: Quota,

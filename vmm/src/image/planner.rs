@@ -11,7 +11,7 @@ use exo_abi::bundle::{
     ExtentGrant, SEGMENTS_MAX, Segment,
 };
 use exo_abi::capability::Rights;
-use exo_abi::environment::NAME_MAX;
+use exo_abi::environment::{KEPT_TABLES, NAME_MAX};
 use exo_abi::function::FunctionRecord;
 use exo_abi::layout::MEMORY_MAX;
 use exo_abi::port::PortRange;
@@ -84,9 +84,11 @@ impl Bundle {
                 features: 0,
                 tsc_khz: 0,
                 pages: planner.next_page,
-                tables: sum(|record| record.tables_quota),
+                tables: sum(|record| record.tables_quota)
+                    + sum(|record| record.environments) * u64::from(KEPT_TABLES),
                 capabilities: sum(|record| record.capabilities_quota),
                 slice: choices.slice.0,
+                environments: environments.len() as u64 + sum(|record| record.environments),
             },
             functions: vec![FunctionRecord::default(); functions],
             pieces: planner.pieces,
@@ -135,7 +137,7 @@ impl<'a> Planner<'a> {
             capabilities_quota: environment.quota.capabilities.unwrap_or(CAPABILITIES),
             dma_mappings_quota: environment.quota.dma_mappings.unwrap_or(DMA_MAPPINGS),
             slices_quota: environment.quota.slices.unwrap_or(SLICE_SLOTS),
-            reserved: 0,
+            environments: environment.environments,
             function_count: 0,
             ports: [PortRange::default(); ENVIRONMENT_PORTS_MAX],
             extents: [ExtentGrant::default(); ENVIRONMENT_EXTENTS_MAX],
@@ -269,10 +271,13 @@ impl<'a> Planner<'a> {
                 &format!("quota.frames = {quota}, but program and memory alone are {frames} frames; raise it"),
             ));
         }
-        // Grant, image, ports, extents, functions.
+        // Grant, image, ports, extents, functions, environments.
         let ports = record.ports.iter().filter(|ports| ports.count != 0);
         let extents = record.extents.iter().filter(|extent| extent.sectors != 0);
-        let capabilities = 2 + (ports.count() + extents.count()) as u32 + record.function_count;
+        let capabilities = 2
+            + (ports.count() + extents.count()) as u32
+            + record.function_count
+            + u32::from(record.environments != 0);
         if record.capabilities_quota < capabilities {
             return Err(self.bad(
                 environment,

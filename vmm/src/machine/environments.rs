@@ -46,6 +46,16 @@ impl Environment {
         State::from_number(self.entry.state)
     }
 
+    /// Whether its number was ever used: of those that may be made, some never are.
+    pub fn was_used(&self) -> bool {
+        self.state() != Some(State::Absent)
+    }
+
+    /// Whether another environment made it.
+    pub fn is_made(&self) -> bool {
+        self.entry.owner != 0
+    }
+
     /// Why the kernel ended it.
     pub fn abort_reason(&self) -> Option<AbortReason> {
         AbortReason::from_number(self.entry.abort_reason)

@@ -49,7 +49,7 @@ pub struct Snapshot {
     pub summary: SummaryState,
     /// By number: the number of the environment that runs there, or 0.
     pub vcpus: Vec<u16>,
-    /// In the order of the manifest.
+    /// In the order of the manifest; then those that were made, the last of each number.
     pub environments: Vec<EnvironmentState>,
     /// The IOMMU, then the functions in the order of the manifest.
     pub functions: Vec<FunctionState>,

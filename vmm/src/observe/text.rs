@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::snapshot::{FunctionState, MachineState, Snapshot};
+use super::snapshot::{EnvironmentState, FunctionState, MachineState, Snapshot};
 
 /// Events of revocation that are shown.
 const REVOCATIONS_SHOWN: usize = 16;
@@ -175,36 +175,30 @@ fn environments(snapshot: &Snapshot, before: Option<&Snapshot>) -> Vec<Vec<Strin
         "CAPABILITIES",
         "DMA",
     ])];
-    rows.extend(
-        snapshot
-            .environments
-            .iter()
-            .enumerate()
-            .map(|(index, one)| {
-                let calls = match before {
-                    Some(before) => {
-                        let old = before.environments.get(index).map_or(0, |old| old.calls);
-                        rate(one.calls.saturating_sub(old), snapshot, before)
-                    }
-                    None => one.calls,
-                };
-                vec![
-                    one.number.to_string(),
-                    one.name.clone(),
-                    one.state.clone(),
-                    one.vcpu.to_string(),
-                    milliseconds(one.ticks, snapshot),
-                    calls.to_string(),
-                    one.upcalls.to_string(),
-                    one.interrupts.to_string(),
-                    one.vm_exits.to_string(),
-                    of(one.frames, one.frames_quota),
-                    of(one.tables, one.tables_quota),
-                    of(one.capabilities, one.capabilities_quota),
-                    of(one.dma_mappings, one.dma_mappings_quota),
-                ]
-            }),
-    );
+    rows.extend(snapshot.environments.iter().map(|one| {
+        let calls = match before {
+            Some(before) => {
+                let old = find(before, one.number).map_or(0, |old| old.calls);
+                rate(one.calls.saturating_sub(old), snapshot, before)
+            }
+            None => one.calls,
+        };
+        vec![
+            one.number.to_string(),
+            one.name.clone(),
+            one.state.clone(),
+            one.vcpu.to_string(),
+            milliseconds(one.ticks, snapshot),
+            calls.to_string(),
+            one.upcalls.to_string(),
+            one.interrupts.to_string(),
+            one.vm_exits.to_string(),
+            of(one.frames, one.frames_quota),
+            of(one.tables, one.tables_quota),
+            of(one.capabilities, one.capabilities_quota),
+            of(one.dma_mappings, one.dma_mappings_quota),
+        ]
+    }));
     rows
 }
 
@@ -331,9 +325,14 @@ fn queues(snapshot: &Snapshot, function: &FunctionState) -> impl Iterator<Item =
 
 /// The name of an environment, or what stands for nobody.
 fn name<'s>(snapshot: &'s Snapshot, number: u16, nobody: &'s str) -> &'s str {
-    let found = usize::from(number).checked_sub(1);
-    let found = found.and_then(|index| snapshot.environments.get(index));
-    found.map_or(nobody, |one| one.name.as_str())
+    find(snapshot, number).map_or(nobody, |one| one.name.as_str())
+}
+
+/// The environment with this number. Those of the image have the first ones, each in its place.
+fn find(snapshot: &Snapshot, number: u16) -> Option<&EnvironmentState> {
+    let place = usize::from(number).checked_sub(1)?;
+    let mut all = snapshot.environments.iter().take(place + 1).rev();
+    all.find(|one| one.number == number)
 }
 
 fn words(words: &[&str]) -> Vec<String> {

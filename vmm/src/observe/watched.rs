@@ -155,6 +155,7 @@ impl Watched {
                 .collect(),
             environments: (1..)
                 .zip(&tables.environments)
+                .filter(|(_, environment)| environment.was_used())
                 .map(|(number, environment)| {
                     let exits = exits.get(usize::from(number)).copied().unwrap_or(0);
                     EnvironmentState::new(number, environment, exits)

@@ -44,7 +44,8 @@ impl Bundle {
             .pages
             .checked_mul(PAGE_SIZE)
             .is_some_and(|size| size <= align_up(module.size, PAGE_SIZE).unwrap_or(0));
-        if !fits || header.vcpus == 0 || header.vcpus as usize > VCPUS_MAX {
+        let crowded = header.environments < u64::from(header.environment_count);
+        if !fits || crowded || header.vcpus == 0 || header.vcpus as usize > VCPUS_MAX {
             refuse(format_args!(
                 "the bundle is cut short, or asks for more than {VCPUS_MAX} vCPUs"
             ));

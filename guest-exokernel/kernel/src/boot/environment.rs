@@ -2,7 +2,7 @@
 
 use exo_abi::address::BLOCK_ORDER;
 use exo_abi::call::ANY_FRAME;
-use exo_abi::environment::INITIAL_CAPABILITIES_MAX;
+use exo_abi::environment::{INITIAL_CAPABILITIES_MAX, KEPT_TABLES};
 use exo_abi::layout::{ENVIRONMENT_PAGES, Layout};
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 use exo_ledger::{Name, Quotas};
@@ -10,7 +10,7 @@ use exo_ledger::{Name, Quotas};
 use super::bundle::Bundle;
 use super::information::refuse;
 use crate::hw::environment_pages::{EnvironmentPages, Start};
-use crate::hw::paging::{AddressSpace, leaf_flags, runs};
+use crate::hw::paging::{AddressSpace, TABLE_FRAMES, leaf_flags, runs};
 use crate::hw::{switch, vcpu};
 use crate::kernel::Kernel;
 use crate::ports::PortSet;
@@ -51,17 +51,23 @@ pub fn claim_image(kernel: &mut Kernel, bundle: &Bundle, number: u64) {
     grant(frames, number, "program");
 }
 
-/// Makes the address space of an environment, gives it what the manifest says, and lets it run.
-pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, number: u64) {
+/// Makes the address space of an environment, gives it what the manifest says, and lets it run. The numbers of environments that it may
+/// make start at `first_made`; the answer is how many.
+pub fn start_environment(
+    kernel: &mut Kernel,
+    layout: &Layout,
+    bundle: &Bundle,
+    number: u64,
+    first_made: u64,
+) -> u64 {
     let record = bundle.environment(number);
     let id = id(number);
     let pages = EnvironmentPages::new(layout.environment_pages.start + number * ENVIRONMENT_PAGES);
     let ledger = &mut kernel.ledger;
     // What `claim_image` gave is all that it has yet.
     let image = ledger.newest_capability(id).unwrap_or(Capability::NONE);
-    let space = AddressSpace::new(&mut kernel.pool, pages.physical(), &mut || {
-        ledger.add_table(id)
-    });
+    let space = AddressSpace::new(&mut kernel.pool, pages.physical());
+    ledger.add_tables(id, KEPT_TABLES);
 
     let blocks = u64::from(record.grant_blocks);
     let allocation = ledger.plan_allocation(id, ANY_FRAME, blocks, u64::from(BLOCK_ORDER), 0);
@@ -72,7 +78,7 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
         allocation.first,
         allocation.count,
         true,
-        &mut || ledger.add_table(id),
+        &mut || ledger.add_tables(id, TABLE_FRAMES),
     );
 
     for segment in record.segments.iter().filter(|segment| segment.pages != 0) {
@@ -83,7 +89,7 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
         for (address, pages) in runs(segment.address, u64::from(segment.pages)) {
             space
                 .reach(&mut kernel.pool, address, pages, &mut || {
-                    ledger.add_table(id)
+                    ledger.add_tables(id, TABLE_FRAMES)
                 })
                 .map(ledger, image.slot(), next, flags);
             next += pages;
@@ -142,6 +148,15 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
             Rights::CAPABILITY,
         ));
     }
+    let made = u64::from(record.environments);
+    if made != 0 {
+        grant(ledger.check_capability_quota(id), number, "environments");
+        give(ledger.add_capability(
+            id,
+            Name::new(Kind::Environment, first_made, made),
+            Rights::CAPABILITY,
+        ));
+    }
 
     ledger.guarantee(id);
     pages.write_start(&Start {
@@ -167,4 +182,5 @@ pub fn start_environment(kernel: &mut Kernel, layout: &Layout, bundle: &Bundle, 
         };
     }
     slices::add(kernel, record.vcpu as usize, id);
+    made
 }

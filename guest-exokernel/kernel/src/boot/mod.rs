@@ -47,7 +47,7 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
     let sizes = Sizes {
         kernel_end: memory::end_of_kernel(),
         memory_end: align_up(memory_end, BLOCK_SIZE).unwrap_or(0),
-        environments: u64::from(header.environment_count),
+        environments: header.environments,
         tables: header.tables,
         capabilities: header.capabilities,
         functions: u64::from(header.function_count),
@@ -72,6 +72,7 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
             layout.end >> PAGE_SHIFT,
         ),
         pool: TablePool::new(layout.table_pool),
+        environment_pages: layout.environment_pages.start,
         environments,
         vcpus,
         predicates: Predicates::new(predicates),
@@ -89,11 +90,14 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
     grant(kept, 0, "records of the bundle");
     record_functions(&mut kernel, &bundle);
     // All programs before the first grant: no grant may take a frame that holds a program.
-    for number in 0..sizes.environments {
+    let images = u64::from(header.environment_count);
+    for number in 0..images {
         claim_image(&mut kernel, &bundle, number);
     }
-    for number in 0..sizes.environments {
-        start_environment(&mut kernel, &layout, &bundle, number);
+    // Behind those of the image come the numbers of those that they may make.
+    let mut next = images + 1;
+    for number in 0..images {
+        next += start_environment(&mut kernel, &layout, &bundle, number, next);
     }
     interface_page::fill(&describe(&layout, &sizes, &header));
     bundle.window.close(&layout);

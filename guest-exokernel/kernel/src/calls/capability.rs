@@ -58,6 +58,22 @@ pub fn capability_give(
     Ok(given.0)
 }
 
+/// Makes another capability like one that was derived, which another environment holds. The answer is the word of that one.
+pub fn capability_copy(
+    kernel: &mut Kernel,
+    caller: EnvironmentId,
+    capability: Capability,
+    environment: u64,
+) -> Result<u64, Error> {
+    let receiver = kernel.ledger.check_copy(caller, capability, environment)?;
+    let copy = kernel.ledger.commit_copy(capability, receiver);
+    let is_ports = |entry: &CapabilityEntry| entry.kind == Kind::Ports as u8;
+    if kernel.ledger.entry(copy).is_some_and(is_ports) {
+        ports::update(kernel, receiver);
+    }
+    Ok(copy.0)
+}
+
 /// Says from whom the caller accepts capabilities.
 pub fn capability_accept(
     kernel: &mut Kernel,

@@ -2,6 +2,7 @@
 
 use exo_abi::{EnvironmentId, Error, Kind};
 
+use crate::hw::paging::TABLE_FRAMES;
 use crate::kernel::Kernel;
 
 /// Allocates frames and shows them in the frame window. Memory that is free is zeroed already.
@@ -35,10 +36,10 @@ pub fn frame_allocate(
         return Ok(capability.0);
     }
     let given_back = space.map_window(&mut kernel.pool, first, count, blocks, &mut || {
-        ledger.add_table(caller)
+        ledger.add_tables(caller, TABLE_FRAMES)
     });
-    for _ in 0..given_back {
-        ledger.remove_table(caller);
+    if given_back != 0 {
+        ledger.remove_tables(caller, given_back);
     }
     Ok(capability.0)
 }

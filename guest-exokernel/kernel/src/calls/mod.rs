@@ -4,6 +4,7 @@
 //! Each call is entered by a function of its own, so that nothing is looked up, copied or saved that it does not need.
 
 mod capability;
+mod creation;
 mod device;
 mod environment;
 mod frame;
@@ -14,6 +15,7 @@ use exo_abi::call::CALL_COUNT;
 use exo_abi::error::DONE;
 use exo_abi::{Call, Capability, EnvironmentId, Error};
 
+use self::page::Batch;
 use crate::ending;
 use crate::hw::gate::{self, Handle, Handler};
 use crate::hw::switch::Context;
@@ -122,15 +124,15 @@ const fn handler_of(call: Call) -> Handler {
         Call::CapabilityFree => handler!(|kernel, caller, [word, ..]| {
             capability::capability_free(kernel, caller, Capability(word))
         }),
-        Call::PageMap => {
-            handler!(|kernel, caller, [entries, ..]| page::page_map(kernel, caller, entries))
-        }
-        Call::PageProtect => {
-            handler!(|kernel, caller, [entries, ..]| page::page_protect(kernel, caller, entries))
-        }
-        Call::PageUnmap => {
-            handler!(|kernel, caller, [entries, ..]| page::page_unmap(kernel, caller, entries))
-        }
+        Call::PageMap => handler!(|kernel, caller, arguments| {
+            page::page_map(kernel, Batch::new(caller, arguments))
+        }),
+        Call::PageProtect => handler!(|kernel, caller, arguments| {
+            page::page_protect(kernel, Batch::new(caller, arguments))
+        }),
+        Call::PageUnmap => handler!(|kernel, caller, arguments| {
+            page::page_unmap(kernel, Batch::new(caller, arguments))
+        }),
         Call::DmaMap => handler!(|kernel, caller, [word, first, count, rights, _]| {
             device::dma_map(kernel, caller, Capability(word), first, count, rights)
         }),
@@ -170,6 +172,25 @@ const fn handler_of(call: Call) -> Handler {
         }),
         Call::ExtentBind => handler!(|kernel, caller, [extent, function, ..]| {
             device::extent_bind(kernel, caller, Capability(extent), Capability(function))
+        }),
+        Call::EnvironmentCreate => {
+            handler!(|kernel, caller, [word, number, vcpu, frames, others]| {
+                let made = (Capability(word), number);
+                creation::environment_create(kernel, caller, made, vcpu, frames, others)
+            })
+        }
+        Call::EnvironmentStart => {
+            handler!(|kernel, caller, [word, number, entry, stack, argument]| {
+                let (made, index) = ((Capability(word), number), vcpu::index());
+                creation::environment_start(kernel, index, caller, made, (entry, stack), argument)
+            })
+        }
+        Call::EnvironmentEnd => handler!(|kernel, caller, [word, number, status, ..]| {
+            let (made, index) = ((Capability(word), number), vcpu::index());
+            creation::environment_end(kernel, index, caller, made, status)
+        }),
+        Call::CapabilityCopy => handler!(|kernel, caller, [word, environment, ..]| {
+            capability::capability_copy(kernel, caller, Capability(word), environment)
         }),
         Call::TransferAccept => handler!(|kernel, caller, [entry, stack, ..]| {
             transfer::accept(kernel, caller, entry, stack)

@@ -6,56 +6,115 @@ use exo_abi::map::{MAP_BATCH, MAP_PAGES_MAX, MapEntry};
 use exo_abi::{Capability, EnvironmentId, Error, Rights};
 
 use super::Answer;
-use crate::hw::paging::{AddressSpace, Run, leaf_flags};
+use crate::hw::paging::{AddressSpace, Run, TABLE_FRAMES, leaf_flags};
 use crate::kernel::Kernel;
-use crate::mappings::count_unmapped;
+use crate::mappings::{count_unmapped, flush_environment};
 
 /// Maps runs of frames, or of device pages.
-pub fn page_map(kernel: &mut Kernel, caller: EnvironmentId, entries: u64) -> Answer {
-    for_each_entry(kernel, caller, entries, map_run)
+pub fn page_map(kernel: &mut Kernel, batch: Batch) -> Answer {
+    for_each_entry(kernel, batch, map_run)
 }
 
 /// Changes the rights of mapped runs.
-pub fn page_protect(kernel: &mut Kernel, caller: EnvironmentId, entries: u64) -> Answer {
-    for_each_entry(kernel, caller, entries, protect_run)
+pub fn page_protect(kernel: &mut Kernel, batch: Batch) -> Answer {
+    let answer = for_each_entry(kernel, batch, protect_run);
+    flush_target(kernel, batch);
+    answer
 }
 
 /// Unmaps runs.
-pub fn page_unmap(kernel: &mut Kernel, caller: EnvironmentId, entries: u64) -> Answer {
-    for_each_entry(kernel, caller, entries, unmap_run)
+pub fn page_unmap(kernel: &mut Kernel, batch: Batch) -> Answer {
+    let answer = for_each_entry(kernel, batch, unmap_run);
+    flush_target(kernel, batch);
+    answer
 }
 
-/// Who calls, and its page tables.
+/// What all three are asked.
 #[derive(Clone, Copy)]
-struct Caller {
+pub struct Batch {
+    /// In whose call page the entries stand.
+    pub caller: EnvironmentId,
+    /// How many.
+    pub entries: u64,
+    /// 0: in the caller; else the capability by which it reaches another environment.
+    pub capability: u64,
+    /// The number of that.
+    pub number: u64,
+}
+
+impl Batch {
+    /// From the arguments of the call.
+    #[inline(always)]
+    pub fn new(caller: EnvironmentId, [entries, capability, number, ..]: [u64; 5]) -> Self {
+        Self {
+            caller,
+            entries,
+            capability,
+            number,
+        }
+    }
+}
+
+/// Whose pages change: its capabilities count.
+#[derive(Clone, Copy)]
+struct Target {
     id: EnvironmentId,
     space: AddressSpace,
+}
+
+/// What was flushed here page by page may be known to the vCPU that runs the target.
+#[inline(always)]
+fn flush_target(kernel: &Kernel, batch: Batch) {
+    if batch.capability != 0 {
+        flush_elsewhere(kernel, batch);
+    }
+}
+
+#[inline(never)]
+fn flush_elsewhere(kernel: &Kernel, batch: Batch) {
+    let id = EnvironmentId(batch.number as u16);
+    if id != batch.caller {
+        flush_environment(kernel, id);
+    }
+}
+
+#[inline(never)]
+fn find_other(kernel: &mut Kernel, batch: Batch) -> Result<Target, Error> {
+    let capability = Capability(batch.capability);
+    let id = kernel
+        .ledger
+        .check_made(batch.caller, capability, batch.number)?;
+    let space = kernel.environment(id)?.space;
+    Ok(Target { id, space })
 }
 
 /// Does the entries of the call page in their order. The value of the answer is the number of entries done.
 #[inline(always)]
 fn for_each_entry(
     kernel: &mut Kernel,
-    caller: EnvironmentId,
-    entries: u64,
-    work: impl Fn(&mut Kernel, Caller, &MapEntry) -> Result<(), Error>,
+    batch: Batch,
+    work: impl Fn(&mut Kernel, Target, &MapEntry) -> Result<(), Error>,
 ) -> Answer {
+    let entries = batch.entries;
     let mut done = 0;
     let mut budget = MAP_PAGES_MAX;
     let mut run = || {
         if entries == 0 || entries > MAP_BATCH as u64 {
             return Err(Error::BadCount);
         }
-        let environment = kernel.environment(caller)?;
+        let environment = kernel.environment(batch.caller)?;
         let pages = environment.context.pages;
-        let caller = Caller {
-            id: caller,
+        let mut target = Target {
+            id: batch.caller,
             space: environment.space,
         };
+        if batch.capability != 0 {
+            target = find_other(kernel, batch)?;
+        }
         while done < entries {
             let entry = pages.batch_entry(done as usize);
             budget = check_run(&entry, budget)?;
-            work(kernel, caller, &entry)?;
+            work(kernel, target, &entry)?;
             done += 1;
         }
         Ok(())
@@ -86,24 +145,24 @@ fn check_run(entry: &MapEntry, budget: u64) -> Result<u64, Error> {
 }
 
 #[inline(always)]
-fn map_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<(), Error> {
+fn map_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<(), Error> {
     let rights = Rights::from_number(entry.rights, Rights::MAPPING).ok_or(Error::BadArgument)?;
     let (address, frame, pages) = (entry.address, entry.frame, u64::from(entry.pages));
     let capability = Capability(entry.capability);
     let ledger = &mut kernel.ledger;
-    let device = ledger.check_mapping(caller.id, capability, frame, pages, rights)?;
-    let found = caller.space.find(address, pages);
+    let device = ledger.check_mapping(target.id, capability, frame, pages, rights)?;
+    let found = target.space.find(address, pages);
     match found {
         Ok(run) => run.check_absent()?,
-        Err(missing) => ledger.check_tables_quota(caller.id, missing)?,
+        Err(missing) => ledger.check_tables_quota(target.id, missing)?,
     }
 
     let run = match found {
         Ok(run) => run,
-        Err(_) => caller
+        Err(_) => target
             .space
             .reach(&mut kernel.pool, address, pages, &mut || {
-                ledger.add_table(caller.id)
+                ledger.add_tables(target.id, TABLE_FRAMES)
             }),
     };
     run.map(ledger, capability.slot(), frame, leaf_flags(rights, device));
@@ -115,18 +174,18 @@ fn map_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<(), 
 
 /// A run that is to be mapped already.
 #[inline(always)]
-fn find_present(caller: Caller, entry: &MapEntry) -> Result<Run, Error> {
-    let found = caller.space.find(entry.address, u64::from(entry.pages));
+fn find_present(target: Target, entry: &MapEntry) -> Result<Run, Error> {
+    let found = target.space.find(entry.address, u64::from(entry.pages));
     found.map_err(|_| Error::NotMapped)
 }
 
 #[inline(always)]
-fn protect_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<(), Error> {
+fn protect_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<(), Error> {
     let rights = Rights::from_number(entry.rights, Rights::MAPPING).ok_or(Error::BadArgument)?;
     let capability = Capability(entry.capability);
     let ledger = &mut kernel.ledger;
-    let mappable = ledger.check_mappable(caller.id, capability, rights)?;
-    let run = find_present(caller, entry)?;
+    let mappable = ledger.check_mappable(target.id, capability, rights)?;
+    let run = find_present(target, entry)?;
     run.check_present(|page| match mappable.contains(page.frame, 1) {
         true => Ok(()),
         false => Err(Error::OutOfRange),
@@ -137,8 +196,8 @@ fn protect_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<
 }
 
 #[inline(always)]
-fn unmap_run(kernel: &mut Kernel, caller: Caller, entry: &MapEntry) -> Result<(), Error> {
-    let run = find_present(caller, entry)?;
+fn unmap_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<(), Error> {
+    let run = find_present(target, entry)?;
     run.check_present(|_| Ok(()))?;
 
     run.unmap(&mut kernel.ledger, count_unmapped);

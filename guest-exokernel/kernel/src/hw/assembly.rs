@@ -182,5 +182,6 @@ global_asm!(
     handle_interrupt = sym crate::interrupts::handle_interrupt,
     handle_neighbour = sym crate::interrupts::handle_neighbour,
     end_slice = sym crate::scheduler::end_slice,
+    leave_ended = sym crate::scheduler::leave_ended,
     options(att_syntax)
 );

@@ -220,6 +220,32 @@ impl EnvironmentPages {
         self.set(offset_of!(EnvironmentPage, upcall_stack), stack);
     }
 
+    /// Takes over where upcalls go, those of exceptions, events and slices. No credit is given for them.
+    pub fn copy_upcalls(self, maker: Self) {
+        const SLICES: usize = offset_of!(EnvironmentPage, slice_end_entry);
+        const _: () = assert!(
+            offset_of!(EnvironmentPage, slice_begin_entry) == SLICES + 48
+                && offset_of!(EnvironmentPage, event_stack)
+                    == offset_of!(EnvironmentPage, event_entry) + 8
+        );
+        let take = |offset: usize, words: usize| {
+            for offset in (offset..offset + 8 * words).step_by(8) {
+                self.set(offset, maker.get(offset));
+            }
+        };
+        take(offset_of!(EnvironmentPage, upcall_stack), 1);
+        take(offset_of!(EnvironmentPage, upcall_entries), UPCALL_SLOTS);
+        take(offset_of!(EnvironmentPage, event_entry), 2);
+        take(SLICES, 7);
+        for credit in [
+            offset_of!(CallPage, upcall_credit),
+            offset_of!(CallPage, slice_credit),
+            offset_of!(CallPage, event_credit),
+        ] {
+            self.set(PAGE_SIZE as usize + credit, 0);
+        }
+    }
+
     /// Sets where event upcalls go. Both addresses are canonical: `iretq` cannot fault.
     pub fn set_event_upcall(self, entry: u64, stack: u64) {
         self.set(offset_of!(EnvironmentPage, event_entry), entry);

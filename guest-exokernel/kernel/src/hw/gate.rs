@@ -51,5 +51,12 @@ pub unsafe extern "C" fn enter<H: Handle>(
 
 /// Called by gate.S where another vCPU has the lock: takes it when that is done.
 pub extern "C" fn wait_for_lock() {
-    KERNEL.lock(shootdown::serve).leave_taken();
+    let mut has_ended = false;
+    let guard = KERNEL.lock(|| has_ended |= shootdown::serve_here());
+    if has_ended {
+        // The other one has ended the caller.
+        drop(guard);
+        scheduler::run_next(vcpu::index());
+    }
+    guard.leave_taken();
 }

@@ -39,6 +39,15 @@ pub struct Places {
 }
 
 impl EnvironmentPages {
+    /// Forgets what another environment with these pages had to do with.
+    pub fn clear_transfer_notes(self) {
+        self.set(note!(peer), 0);
+        self.set(note!(bound), 0);
+        self.set(note!(target), 0);
+        self.set(note!(entry), 0);
+        self.set(note!(status), 0);
+    }
+
     /// Writes what never changes of the notes.
     pub fn start_transfer_notes(self, places: &Places, vcpu: usize, root: u64) {
         self.set(note!(record), places.record);

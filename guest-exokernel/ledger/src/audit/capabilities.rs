@@ -29,7 +29,7 @@ fn is_well_formed(entry: &CapabilityEntry) -> bool {
         && Rights::CAPABILITY.contains(Rights(u32::from(entry.rights)))
 }
 
-/// Frames, or functions, that both name.
+/// Frames, functions or environments that both name.
 fn names_overlap(one: &CapabilityEntry, other: &CapabilityEntry) -> bool {
     let memory = |entry: &CapabilityEntry| {
         matches!(
@@ -37,8 +37,9 @@ fn names_overlap(one: &CapabilityEntry, other: &CapabilityEntry) -> bool {
             Some(Kind::Frames | Kind::Blocks)
         )
     };
-    let function = Kind::Function as u8;
-    let alike = (memory(one) && memory(other)) || (one.kind == function && other.kind == function);
+    let single = [Kind::Function as u8, Kind::Environment as u8];
+    let alike =
+        (memory(one) && memory(other)) || (one.kind == other.kind && single.contains(&one.kind));
     alike
         && one.first < other.first.saturating_add(other.count)
         && other.first < one.first.saturating_add(one.count)

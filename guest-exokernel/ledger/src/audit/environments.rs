@@ -7,7 +7,7 @@ use exo_abi::frame::BlockState;
 use exo_abi::{EnvironmentId, Kind};
 
 use super::Inconsistency;
-use crate::Ledger;
+use crate::{Ledger, Name};
 
 /// Whether a capability owns frames.
 fn is_frames(entry: &CapabilityEntry) -> bool {
@@ -33,6 +33,17 @@ impl Ledger<'_> {
             frames = frames.saturating_add(here);
         }
         frames
+    }
+
+    /// Whether a root of environment numbers, held by `owner`, names `id`.
+    fn is_made_by(&self, id: EnvironmentId, owner: u32) -> bool {
+        self.used_slots().any(|(_, entry)| {
+            let named = Name::new(Kind::Environment, u64::from(id.0), 1);
+            entry.kind == Kind::Environment as u8
+                && entry.parent == 0
+                && u32::from(entry.holder.0) == owner
+                && named.lies_in((entry.first, entry.count))
+        })
     }
 
     /// Checks the record of every environment, and what the summary says of all.
@@ -73,11 +84,10 @@ impl Ledger<'_> {
             };
             held_by_all = held_by_all.saturating_add(held);
             tables = tables.saturating_add(u64::from(entry.tables));
-            let counts = matches!(
-                state,
-                State::Runnable | State::Waiting | State::AwaitingReply
-            );
-            alive = alive.saturating_add(u64::from(counts));
+            if entry.owner != 0 && state.is_alive() && !self.is_made_by(id, entry.owner) {
+                return Err(Inconsistency::Owner(id.0));
+            }
+            alive = alive.saturating_add(u64::from(state.is_alive()));
         }
         let summary = &self.tables.summary;
         if summary.capabilities_used == held_by_all

@@ -1,7 +1,7 @@
 //! A small machine for tests of the ledger: tables on the heap, and a copy of them to compare with.
 
 use exo_abi::capability::{CapabilityEntry, KIND_NUMBERS};
-use exo_abi::environment::EnvironmentEntry;
+use exo_abi::environment::{EnvironmentEntry, KEPT_TABLES};
 use exo_abi::frame::{BlockEntry, FrameEntry};
 use exo_abi::function::{FunctionEntry, FunctionRecord};
 use exo_abi::layout::Summary;
@@ -22,10 +22,12 @@ pub const BLOCK: u64 = 512;
 pub const SLOTS: usize = 20;
 /// Functions; 0 is the kernel's.
 pub const FUNCTIONS: u32 = 3;
-/// Environments.
+/// Environments of the image.
 pub const ENVIRONMENTS: u16 = 3;
-/// Page-table frames: all quotas together, as the bundle says it.
-pub const TABLE_POOL: u64 = 12;
+/// Numbers of those that it may make, too.
+pub const NUMBERS: u16 = ENVIRONMENTS + 2;
+/// Page-table frames: all quotas together, and what numbers keep, as the bundle says it.
+pub const TABLE_POOL: u64 = 12 + 2 * KEPT_TABLES as u64;
 /// The environments.
 pub const ONE: EnvironmentId = EnvironmentId(1);
 /// The second.
@@ -89,7 +91,7 @@ fn absent() -> EnvironmentEntry {
         accepts: 0,
         frames_guaranteed: 0,
         slices_quota: 0,
-        reserved: 0,
+        owner: 0,
         calls: [0; exo_abi::call::CALL_COUNT],
         interrupts: 0,
         ticks: 0,
@@ -104,7 +106,7 @@ fn absent() -> EnvironmentEntry {
 pub fn bare(blocks: u64, slots: usize, memory: [FrameRange; 2], kernel: u64) -> Ledger<'static> {
     let tables = Tables {
         summary: Box::leak(Box::default()),
-        environments: vec![absent(); ENVIRONMENTS as usize].leak(),
+        environments: vec![absent(); NUMBERS as usize].leak(),
         functions: vec![FunctionEntry::default(); FUNCTIONS as usize].leak(),
         slices: vec![SliceEntry::default(); SLICES].leak(),
         revocations: vec![RevocationEntry::default(); REVOCATION_LOG].leak(),
@@ -299,6 +301,41 @@ pub fn revoke_below(ledger: &mut Ledger, ancestor: Capability, batch: u64) -> bo
         ledger.commit_free(holder, leaf);
     }
     true
+}
+
+/// What the kernel does for the holder of a number that nobody has yet: gives it those of all that can be made.
+pub fn give_numbers(ledger: &mut Ledger, holder: EnvironmentId) -> Capability {
+    let (first, count) = (
+        u64::from(ENVIRONMENTS) + 1,
+        u64::from(NUMBERS - ENVIRONMENTS),
+    );
+    let name = Name::new(Kind::Environment, first, count);
+    ledger.add_capability(holder, name, Rights::CAPABILITY)
+}
+
+/// What the kernel does for `environment_create`, on a machine of one vCPU: frames, page tables, capabilities.
+pub fn create(
+    ledger: &mut Ledger,
+    holder: EnvironmentId,
+    capability: Capability,
+    number: u64,
+    vcpu: u64,
+    quotas: [u64; 3],
+) -> Result<(), Error> {
+    let creation = ledger.check_creation(holder, capability, number, (vcpu, 1), quotas)?;
+    ledger.commit_creation(creation, holder);
+    if ledger.environment(creation.id)?.tables == 0 {
+        ledger.add_tables(creation.id, KEPT_TABLES);
+    }
+    Ok(())
+}
+
+/// What the kernel does when an environment that was made has ended, which is recorded.
+pub fn give_back(ledger: &mut Ledger, id: EnvironmentId) {
+    take_everything_back(ledger, id);
+    let tables = ledger.environment(id).expect("a record").tables;
+    ledger.remove_tables(id, tables - KEPT_TABLES);
+    ledger.return_quotas(id);
 }
 
 /// What the kernel does when an environment ends: functions first, then all the rest from the newest on.

@@ -109,6 +109,47 @@ const EXPECTED: &[(&str, &[Option<Error>])] = &[
         &[None, Some(Error::BadCapability), Some(Error::NotPermitted)],
     ),
     ("give", &[None, Some(Error::Quota)]),
+    ("give_numbers", &[None, Some(Error::Quota)]),
+    (
+        "create",
+        &[
+            None,
+            Some(Error::BadCapability),
+            Some(Error::WrongKind),
+            Some(Error::NotPermitted),
+            Some(Error::OutOfRange),
+            Some(Error::Taken),
+            Some(Error::BadArgument),
+            Some(Error::Quota),
+        ],
+    ),
+    (
+        "start",
+        &[
+            None,
+            Some(Error::BadCapability),
+            Some(Error::WrongKind),
+            Some(Error::NotPermitted),
+            Some(Error::OutOfRange),
+            Some(Error::BadState),
+        ],
+    ),
+    (
+        "end_other",
+        &[None, Some(Error::BadCapability), Some(Error::BadState)],
+    ),
+    (
+        "copy",
+        &[
+            None,
+            Some(Error::BadArgument),
+            Some(Error::BadCapability),
+            Some(Error::WrongKind),
+            Some(Error::NotPermitted),
+            Some(Error::Unwilling),
+            Some(Error::Quota),
+        ],
+    ),
     ("table", &[None, Some(Error::Quota)]),
     ("end", &[None]),
 ];

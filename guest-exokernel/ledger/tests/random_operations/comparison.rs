@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
-use exo_ledger::{Ledger, Name};
+use exo_ledger::{Ledger, Name, Quotas};
 
 use super::answers::Answers;
 use super::model::{Model, Resource};
@@ -29,6 +29,9 @@ impl Comparison {
 
     /// Does one operation in both; `Err` says where they differ.
     pub fn run(&mut self, operation: Operation) -> Result<(), String> {
+        if !self.model.is_alive(operation.caller()) {
+            return Ok(());
+        }
         let before = snapshot(&self.ledger);
         let (name, expected, answer) = self.perform(operation);
         if answer != expected {
@@ -69,7 +72,7 @@ impl Comparison {
                 return Err(format!("{word:#x} is {found:?}, expected {resource:?}"));
             }
         }
-        for index in 0..ENVIRONMENTS {
+        for index in 0..NUMBERS {
             let id = EnvironmentId(index + 1);
             let entry = self.ledger.environment(id).map_err(|e| e.to_string())?;
             let held = self.model.held(id).count();
@@ -78,12 +81,23 @@ impl Comparison {
             {
                 return Err(format!("{id:?} is charged wrongly"));
             }
+            let quotas = self.model.quotas(id);
+            let found = Quotas {
+                frames: entry.frames_quota,
+                tables: entry.tables_quota,
+                capabilities: entry.capabilities_quota,
+                dma_mappings: entry.dma_mappings_quota,
+                slices: entry.slices_quota,
+            };
+            if self.model.is_alive(id) && found != quotas {
+                return Err(format!("{id:?} has {found:?}, expected {quotas:?}"));
+            }
         }
         Ok(())
     }
 
     /// Records a new capability that is no part of another.
-    fn record(&mut self, word: Capability, holder: EnvironmentId, kind: Kind) {
+    pub(super) fn record(&mut self, word: Capability, holder: EnvironmentId, kind: Kind) {
         let entry = self.ledger.capability(holder, word).expect("a good word");
         let resource = Resource {
             holder,
@@ -156,6 +170,9 @@ impl Comparison {
                 let word = self.model.resolve(caller, word);
                 let resource = self.model.resource(caller, word.0);
                 let expected = resource.and_then(|_| self.model.check_free(word.0));
+                if expected.is_ok() {
+                    self.end_owned(caller, word.0);
+                }
                 let answer = free(&mut self.ledger, caller, word);
                 if answer.is_ok() {
                     self.forget(word);
@@ -257,20 +274,29 @@ impl Comparison {
             Operation::Derive { .. }
             | Operation::GiveAway { .. }
             | Operation::Accept { .. }
-            | Operation::Revoke { .. } => self.perform_on_tree(operation),
+            | Operation::Revoke { .. }
+            | Operation::Copy { .. } => self.perform_on_tree(operation),
+            Operation::GiveNumbers { .. }
+            | Operation::Create { .. }
+            | Operation::Start { .. }
+            | Operation::EndOther { .. } => self.perform_on_made(operation),
             Operation::Table { caller, more } => {
+                let quota = self.model.quotas(caller).tables;
+                let kept = self.model.kept_tables(caller);
                 let used = self.model.tables.entry(caller.0).or_default();
                 if !more {
-                    *used = used.saturating_sub(1);
-                    ledger.remove_table(caller);
+                    if *used > kept {
+                        *used -= 1;
+                        ledger.remove_tables(caller, 1);
+                    }
                     return ("table", Ok(()), Ok(()));
                 }
                 let answer = ledger.check_tables_quota(caller, 1);
-                if *used == QUOTAS.tables {
+                if *used == quota {
                     return ("table", Err(Error::Quota), answer);
                 }
                 *used += 1;
-                ledger.add_table(caller);
+                ledger.add_tables(caller, 1);
                 ("table", Ok(()), answer)
             }
             Operation::End { caller } => {
@@ -316,11 +342,16 @@ impl Comparison {
 
     /// Ends an environment, with all that it has mapped, and starts it again.
     fn end(&mut self, caller: EnvironmentId) {
+        if self.model.made.contains_key(&caller.0) {
+            self.ledger.record_exit(caller, 1);
+            return self.end_made(caller);
+        }
+        self.end_all_of(caller);
         self.ledger.record_exit(caller, 1);
         self.unmap_all(&self.model.all_of(caller));
         take_everything_back(&mut self.ledger, caller);
         for _ in 0..self.model.tables.remove(&caller.0).unwrap_or_default() {
-            self.ledger.remove_table(caller);
+            self.ledger.remove_tables(caller, 1);
         }
         self.model.accepts.remove(&caller.0);
         self.forget_all_of(caller);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use exo_abi::call::ANY_FRAME;
 use exo_abi::{EnvironmentId, Error, Kind, Rights};
 
+use super::made::Made;
 use crate::machine::*;
 
 /// What a capability names.
@@ -47,6 +48,8 @@ pub struct Model {
     pub accepts: BTreeMap<u16, u64>,
     /// Page-table frames in use.
     pub tables: BTreeMap<u16, u32>,
+    /// Those that were made and have not ended.
+    pub made: BTreeMap<u16, Made>,
 }
 
 /// Whether all of these frames are memory, the kernel's included.
@@ -111,7 +114,7 @@ impl Model {
     }
 
     pub fn check_capability(&self, holder: EnvironmentId) -> Result<(), Error> {
-        if self.held(holder).count() >= QUOTAS.capabilities as usize {
+        if self.held(holder).count() >= self.quotas(holder).capabilities as usize {
             Err(Error::Quota)
         } else if self.resources.len() >= SLOTS {
             Err(Error::Exhausted)
@@ -121,7 +124,7 @@ impl Model {
     }
 
     fn check_frames(&self, holder: EnvironmentId, frames: u64) -> Result<(), Error> {
-        if frames > u64::from(QUOTAS.frames) - self.frames(holder) {
+        if frames > u64::from(self.quotas(holder).frames) - self.frames(holder) {
             return Err(Error::Quota);
         }
         self.check_capability(holder)
@@ -310,7 +313,7 @@ impl Model {
             return Err(Error::OutOfRange);
         }
         let rights = self.held(caller).filter(|other| other.kind == Kind::Dma);
-        if rights.count() >= QUOTAS.dma_mappings as usize {
+        if rights.count() >= self.quotas(caller).dma_mappings as usize {
             return Err(Error::Quota);
         }
         self.check_capability(caller)

@@ -103,8 +103,36 @@ pub enum Operation {
     },
     /// One page-table frame more, or one less.
     Table { caller: EnvironmentId, more: bool },
-    /// The environment ends, loses all, and is started again.
+    /// The environment ends, loses all, and is started again, if it is of the image.
     End { caller: EnvironmentId },
+    /// The kernel gives the numbers of the environments that can be made to the caller, if nobody has them.
+    GiveNumbers { caller: EnvironmentId },
+    /// `environment_create`: frames, page tables, capabilities.
+    Create {
+        caller: EnvironmentId,
+        word: Word,
+        number: u64,
+        vcpu: u64,
+        quotas: [u64; 3],
+    },
+    /// `environment_start`.
+    Start {
+        caller: EnvironmentId,
+        word: Word,
+        number: u64,
+    },
+    /// `environment_end`.
+    EndOther {
+        caller: EnvironmentId,
+        word: Word,
+        number: u64,
+    },
+    /// `capability_copy`.
+    Copy {
+        caller: EnvironmentId,
+        word: Word,
+        to: u64,
+    },
 }
 
 /// Mostly small counts, sometimes one at or beyond a limit.
@@ -179,17 +207,52 @@ fn derived_rights_from(word: u64) -> u64 {
 /// Mostly the number of an environment.
 fn environment_from(word: u64) -> u64 {
     match word % 16 {
-        0 => [0, 4, 0xffff, 0x1_0001, u64::MAX - 1][(word >> 8) as usize % 5],
-        _ => 1 + (word >> 8) % u64::from(ENVIRONMENTS),
+        0 => [0, 6, 0xffff, 0x1_0001, u64::MAX - 1][(word >> 8) as usize % 5],
+        _ => 1 + (word >> 8) % u64::from(NUMBERS),
+    }
+}
+
+/// Mostly the number of an environment that can be made.
+fn number_from(word: u64) -> u64 {
+    match word % 16 {
+        0 => environment_from(word >> 4),
+        _ => u64::from(ENVIRONMENTS) + 1 + (word >> 8) % u64::from(NUMBERS - ENVIRONMENTS),
     }
 }
 
 impl Operation {
+    /// Whose operation it is.
+    pub fn caller(&self) -> EnvironmentId {
+        match *self {
+            Self::Allocate { caller, .. }
+            | Self::Claim { caller, .. }
+            | Self::Free { caller, .. }
+            | Self::Map { caller, .. }
+            | Self::Unmap { caller, .. }
+            | Self::MapDma { caller, .. }
+            | Self::Bind { caller, .. }
+            | Self::BindQueue { caller, .. }
+            | Self::Give { caller, .. }
+            | Self::Make { caller, .. }
+            | Self::Derive { caller, .. }
+            | Self::GiveAway { caller, .. }
+            | Self::Accept { caller, .. }
+            | Self::Revoke { caller, .. }
+            | Self::Table { caller, .. }
+            | Self::End { caller }
+            | Self::GiveNumbers { caller }
+            | Self::Create { caller, .. }
+            | Self::Start { caller, .. }
+            | Self::EndOther { caller, .. }
+            | Self::Copy { caller, .. } => caller,
+        }
+    }
+
     /// The operation that these words stand for.
     pub fn from_words(words: [u64; 6]) -> Self {
         let [choice, caller, a, b, c, d] = words;
-        let caller = EnvironmentId(1 + (caller % u64::from(ENVIRONMENTS)) as u16);
-        match choice % 1000 {
+        let caller = EnvironmentId(1 + (caller % u64::from(NUMBERS)) as u16);
+        match choice % 1150 {
             0..140 => {
                 let order = [0, 0, 0, 0, 0, 9, 9, 9, 9, 1][c as usize % 10];
                 let few = if order == 9 { b % 4 } else { count_from(b) };
@@ -300,7 +363,30 @@ impl Operation {
                 caller,
                 more: a % 4 != 0,
             },
-            _ => Self::End { caller },
+            996..1000 => Self::End { caller },
+            1000..1020 => Self::GiveNumbers { caller },
+            1020..1070 => Self::Create {
+                caller,
+                word: word_of(Kind::Environment, a),
+                number: number_from(b),
+                vcpu: u64::from(c % 16 == 0),
+                quotas: [(c >> 8) % 1000, (c >> 24) % 4, d % 5],
+            },
+            1070..1085 => Self::Start {
+                caller,
+                word: word_of(Kind::Environment, a),
+                number: number_from(b),
+            },
+            1085..1090 => Self::EndOther {
+                caller,
+                word: word_of(Kind::Environment, a),
+                number: number_from(b),
+            },
+            _ => Self::Copy {
+                caller,
+                word: word_from(a),
+                to: environment_from(b),
+            },
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::machine::*;
 
 /// Whether `number` is the number of an environment.
 fn is_environment(number: u64) -> bool {
-    (1..=u64::from(ENVIRONMENTS)).contains(&number)
+    (1..=u64::from(NUMBERS)).contains(&number)
 }
 
 impl Model {
@@ -50,7 +50,7 @@ impl Model {
         rights: u64,
         kind: u64,
     ) -> Result<Resource, Error> {
-        if rights == 0 || rights & !27 != 0 || kind > 9 {
+        if rights == 0 || rights & !27 != 0 || kind > 10 {
             return Err(Error::BadArgument);
         }
         let parent = self.resource(caller, word)?;
@@ -111,10 +111,35 @@ impl Model {
             return Err(Error::Unwilling);
         }
         let to = EnvironmentId(to as u16);
-        if self.held(to).count() >= QUOTAS.capabilities as usize {
+        if self.held(to).count() >= self.quotas(to).capabilities as usize {
             return Err(Error::Quota);
         }
         Ok(to)
+    }
+
+    /// What `capability_copy` answers: what the other environment holds then.
+    pub fn copy(&self, caller: EnvironmentId, word: u64, to: u64) -> Result<Resource, Error> {
+        if !is_environment(to) {
+            return Err(Error::BadArgument);
+        }
+        let resource = self.resource(caller, word)?;
+        if resource.kind == Kind::Dma {
+            return Err(Error::WrongKind);
+        }
+        if resource.parent.is_none() || !resource.rights.contains(Rights::DERIVE) {
+            return Err(Error::NotPermitted);
+        }
+        let accepts = self.accepts.get(&(to as u16)).copied().unwrap_or_default();
+        if accepts != u64::MAX && accepts != u64::from(caller.0) {
+            return Err(Error::Unwilling);
+        }
+        let to = EnvironmentId(to as u16);
+        self.check_capability(to)?;
+        Ok(Resource {
+            holder: to,
+            bound: false,
+            ..resource
+        })
     }
 
     /// What `capability_accept` answers.

@@ -50,6 +50,16 @@ impl Comparison {
                 }
                 ("give_away", expected.map(drop), answer.map(drop))
             }
+            Operation::Copy { caller, word, to } => {
+                let word = self.model.resolve(caller, word);
+                let expected = self.model.copy(caller, word.0, to);
+                let answer = ledger.check_copy(caller, word, to);
+                if let (Ok(receiver), Ok(resource)) = (answer, expected) {
+                    let copy = ledger.commit_copy(word, receiver);
+                    self.add(copy, resource);
+                }
+                ("copy", expected.map(drop), answer.map(drop))
+            }
             Operation::Accept { caller, from } => {
                 let expected = self.model.accept(caller, from);
                 ("accept", expected, ledger.accept(caller, from))

@@ -26,7 +26,7 @@ fn refusals_come_in_order_and_change_nothing() {
         (ONE, 1, BLOCKS, 9, Error::BadAddress),
         // Quota.
         (ONE, HOLE * BLOCK, 4, 9, Error::Quota),
-        (EnvironmentId(4), BLOCK, 1, 0, Error::BadArgument),
+        (EnvironmentId(NUMBERS + 1), BLOCK, 1, 0, Error::BadArgument),
         // Memory.
         (ONE, HOLE * BLOCK, 1, 0, Error::OutOfRange),
         (ONE, HOLE * BLOCK, 1, 9, Error::OutOfRange),

@@ -155,7 +155,7 @@ fn nobody_and_the_kernel_hold_no_capabilities() {
     for holder in [
         EnvironmentId::NOBODY,
         EnvironmentId::KERNEL,
-        EnvironmentId(4),
+        EnvironmentId(NUMBERS + 1),
     ] {
         let word = ledger.add_capability(
             holder,

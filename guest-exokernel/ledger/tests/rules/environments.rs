@@ -11,7 +11,7 @@ fn nobody_the_kernel_and_absent_numbers_have_no_record() {
     for id in [
         EnvironmentId::NOBODY,
         EnvironmentId::KERNEL,
-        EnvironmentId(4),
+        EnvironmentId(NUMBERS + 1),
     ] {
         assert_eq!(ledger.environment(id), Err(Error::BadArgument));
         assert_eq!(ledger.check_capability_quota(id), Err(Error::BadArgument));
@@ -27,7 +27,7 @@ fn changes_to_absent_numbers_change_nothing() {
     for id in [
         EnvironmentId::NOBODY,
         EnvironmentId::KERNEL,
-        EnvironmentId(4),
+        EnvironmentId(NUMBERS + 1),
     ] {
         ledger.add_environment(id, &[0; 32], 0, QUOTAS);
         ledger.record_exit(id, 1);
@@ -35,8 +35,8 @@ fn changes_to_absent_numbers_change_nothing() {
         ledger.set_state(id, State::Waiting);
         ledger.count_call(id, Call::PageMap);
         ledger.count_interrupt(id);
-        ledger.add_table(id);
-        ledger.remove_table(id);
+        ledger.add_tables(id, 1);
+        ledger.remove_tables(id, 1);
     }
     assert_eq!(snapshot(&ledger), before);
 }
@@ -120,7 +120,7 @@ fn page_tables_are_charged_and_given_back() {
         ledger.check_tables_quota(ONE, QUOTAS.tables + 1),
         Err(Error::Quota)
     );
-    ledger.add_table(ONE);
+    ledger.add_tables(ONE, 1);
     assert_eq!(
         ledger.check_tables_quota(ONE, QUOTAS.tables),
         Err(Error::Quota)
@@ -128,8 +128,8 @@ fn page_tables_are_charged_and_given_back() {
     assert_eq!(ledger.check_tables_quota(ONE, u32::MAX), Err(Error::Quota));
     assert_eq!(ledger.tables().summary.free_tables, TABLE_POOL - 1);
     ledger.audit().unwrap();
-    ledger.remove_table(ONE);
-    ledger.remove_table(ONE);
+    ledger.remove_tables(ONE, 1);
+    ledger.remove_tables(ONE, 1);
     assert_eq!(ledger.tables().summary.free_tables, TABLE_POOL);
     ledger.audit().unwrap();
 }

@@ -23,7 +23,7 @@ fn refusals_come_in_order_and_change_nothing() {
     let before = snapshot(&ledger);
     let refused = [
         (Capability::NONE, 0, Error::BadArgument),
-        (Capability::NONE, 4, Error::BadArgument),
+        (Capability::NONE, u64::from(NUMBERS) + 1, Error::BadArgument),
         (Capability::NONE, 0xffff, Error::BadArgument),
         (Capability::NONE, 1 << 16 | 2, Error::BadArgument),
         (Capability::NONE, 2, Error::BadCapability),
@@ -93,7 +93,13 @@ fn nobody_accepts_from_numbers_without_an_environment() {
     ledger.accept(ONE, ANY_ENVIRONMENT).unwrap();
     assert_eq!(ledger.environment(ONE).unwrap().accepts, ACCEPTS_ANY);
     let before = snapshot(&ledger);
-    for number in [4, 0xffff, 0x1_0001, 0xffff_ffff, u64::MAX - 1] {
+    for number in [
+        u64::from(NUMBERS) + 1,
+        0xffff,
+        0x1_0001,
+        0xffff_ffff,
+        u64::MAX - 1,
+    ] {
         assert_eq!(ledger.accept(ONE, number), Err(Error::BadArgument));
     }
     let nobody = EnvironmentId::NOBODY;

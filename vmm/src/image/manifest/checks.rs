@@ -19,10 +19,14 @@ impl Manifest {
         if self.environments.is_empty() {
             return Err("it has no [[environment]]; add at least one with a program".into());
         }
-        if self.environments.len() > ENVIRONMENTS_MAX {
+        let made = self
+            .environments
+            .iter()
+            .map(|one| u64::from(one.environments));
+        let environments = self.environments.len() as u64 + made.sum::<u64>();
+        if environments > ENVIRONMENTS_MAX as u64 {
             return Err(format!(
-                "it has {} environments; the kernel takes at most {ENVIRONMENTS_MAX}",
-                self.environments.len()
+                "it has {environments} environments, those included that may be made; the kernel takes at most {ENVIRONMENTS_MAX}"
             ));
         }
         // One more is the IOMMU.

@@ -13,7 +13,8 @@ device_interrupts:
     .set vector, vector + 1
 .endr
 
-// Entered with: a word pushed below what the CPU pushed, the argument of the handler. Leaves as it came.
+// Entered with: a word pushed below what the CPU pushed, the argument of the handler. Leaves as it came, or, where the handler returns 1,
+// for whoever is next, on the kernel stack.
 .macro HANDLE_INTERRUPT handler
     pushq %rax
     pushq %rcx
@@ -28,6 +29,8 @@ device_interrupts:
     cld
     movq 80(%rsp), %rdi
     call \handler
+    testl %eax, %eax
+    jnz interrupted_ended
     addq $8, %rsp
     popq %r11
     popq %r10
@@ -49,6 +52,11 @@ device_interrupt:                               // with the number of the device
 neighbour_interrupt:
     pushq $0
     HANDLE_INTERRUPT {handle_neighbour}
+
+interrupted_ended:
+    orq $((1 << {area_shift}) - 1), %rsp        // the kernel stack ends where the area of this vCPU does
+    incq %rsp
+    call {leave_ended}
 
 ignored_interrupt:
     iretq

@@ -10,6 +10,9 @@ use exo_abi::page_entry::{ADDRESS, NO_EXECUTE, PRESENT, USER, WRITE};
 use super::{Run, TABLE, TablePool, entry_in, leaf_flags, read, write};
 use crate::hw::memory;
 
+/// Frames of a table: itself, and the nodes of its entries.
+pub const TABLE_FRAMES: u32 = 2;
+
 /// An environment keeps the tables it got until it ends. It can read them: the root leads to itself, so that all tables lie
 /// side by side at `PAGE_TABLES` (Intel SDM volume 3, section 5.5: a table is what the walk has come to, whatever it is used as).
 /// The entry of the root that does so allows no writing, and the kernel's entry no ring 3, so neither is allowed there.
@@ -27,28 +30,40 @@ impl AddressSpace {
     /// None yet.
     pub const NONE: Self = Self { root: 0 };
 
-    /// A space with the kernel and the shared part, and the three environment pages at `pages` (physical). Takes 5 frames.
-    pub fn new(pool: &mut TablePool, pages: u64, charge: &mut dyn FnMut()) -> Self {
-        charge();
-        let space = Self { root: pool.take() };
+    /// A space with the kernel and the shared part, and the three environment pages at `pages` (physical). Takes `KEPT_TABLES` frames,
+    /// which it keeps: the root and what is behind it, and one table of each level for the pages.
+    pub fn new(pool: &mut TablePool, pages: u64) -> Self {
+        let space = Self {
+            root: pool.take_pair(),
+        };
+        space.clear_tables();
         let kernel = memory::kernel_directories_address() | PRESENT | WRITE;
         write(entry_in(space.root, KERNEL_BASE, 3), kernel);
         let shared = memory::shared_directories_address() | PRESENT | USER;
         write(entry_in(space.root, INTERFACE_PAGE, 3), shared);
         let own = space.root | PRESENT | USER | NO_EXECUTE;
         write(entry_in(space.root, PAGE_TABLES, 3), own);
+        let mut table = space.root;
+        for level in (1..=3).rev() {
+            let next = pool.take();
+            write(entry_in(table, ENVIRONMENT_PAGE, level), next | TABLE);
+            table = next;
+        }
         for (page, rights) in [
             (0, Rights::READ),
             (1, Rights::READ_WRITE),
             (2, Rights::READ_WRITE),
         ] {
             let offset = page * PAGE_SIZE;
-            let flags = leaf_flags(rights, false);
-            space
-                .reach(pool, ENVIRONMENT_PAGE + offset, 1, charge)
-                .show((pages + offset) / PAGE_SIZE, flags);
+            let entry = entry_in(table, ENVIRONMENT_PAGE + offset, 0);
+            write(entry, (pages + offset) | leaf_flags(rights, false));
         }
         space
+    }
+
+    /// Whether it has been made.
+    pub fn exists(self) -> bool {
+        self.root != 0
     }
 
     /// Physical address of the root.
@@ -63,7 +78,7 @@ impl AddressSpace {
         Ok(Run::new(entry, address, pages))
     }
 
-    /// The same, made where missing. `charge` is called for each frame that is taken.
+    /// The same, made where missing. `charge` is called for each table that is taken.
     pub fn reach(
         self,
         pool: &mut TablePool,
@@ -74,14 +89,14 @@ impl AddressSpace {
         Run::new(self.reach_at(pool, address, 0, charge), address, pages)
     }
 
-    /// Where the entry of `level` for `address` is, or how many frames are missing: a page table takes two.
+    /// Where the entry of `level` for `address` is, or how many frames are missing: a table takes two.
     #[inline(always)]
     pub(super) fn find_at(self, address: u64, level: u32) -> Result<u64, u32> {
         let mut table = self.root;
         for upper in (level + 1..=3).rev() {
             let entry = read(entry_in(table, address, upper));
             if entry & PRESENT == 0 {
-                return Err(upper - level + u32::from(level == 0));
+                return Err(TABLE_FRAMES * (upper - level));
             }
             table = entry & ADDRESS;
         }
@@ -102,13 +117,9 @@ impl AddressSpace {
             let entry = read(place);
             table = if entry & PRESENT == 0 {
                 charge();
-                let fresh = if upper == 1 {
-                    charge();
-                    pool.take_pair()
-                } else {
-                    pool.take()
-                };
+                let fresh = pool.take_pair();
                 write(place, fresh | TABLE);
+                self.note_table(place);
                 fresh
             } else {
                 entry & ADDRESS

@@ -1,15 +1,16 @@
 //! Page tables of environments (Intel SDM volume 3, section 5.5): entries, and how tables are read and written.
 //!
-//! A run of pages lies inside one page table. It is checked whole (`Run::check_*`) before it is changed. Entries of the
+//! Each table that is taken has a frame behind it, with a node for each entry. A run of pages lies inside one page table. It is checked whole (`Run::check_*`) before it is changed. Entries of the
 //! program range are listed by capability (`reverse_map`); the frame window needs no list, since frames tell their address.
 
 mod address_space;
 mod pool;
 mod reverse_map;
 mod run;
+mod tables;
 mod window;
 
-pub use address_space::AddressSpace;
+pub use address_space::{AddressSpace, TABLE_FRAMES};
 pub use pool::TablePool;
 pub use run::{Page, Run, unmap_first};
 

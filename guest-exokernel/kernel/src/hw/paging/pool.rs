@@ -7,9 +7,10 @@ use exo_abi::port::ExitCode;
 use super::{read, write};
 use crate::hw::console;
 
-/// Zeroed tables. The quotas of all environments together are the pool, so who is within its quota gets one.
+/// Empty tables. The quotas of all environments together are the pool, so who is within its quota gets one.
 ///
-/// Page tables come with the frame behind them, which holds their links; all else is a single frame. Only pairs come back.
+/// Tables come with the frame behind them, which holds the links of their entries. Single are only those that lead to the pages of an
+/// environment, which keeps them. Only pairs come back.
 /// Singles are cut from pairs, one pair at a time, so whenever two frames are left a pair is left.
 pub struct TablePool {
     next: u64,
@@ -31,7 +32,7 @@ impl TablePool {
         }
     }
 
-    /// A zeroed frame.
+    /// An empty frame.
     pub(super) fn take(&mut self) -> u64 {
         if self.half != 0 {
             return core::mem::take(&mut self.half);
@@ -45,7 +46,7 @@ impl TablePool {
         pair
     }
 
-    /// Two zeroed frames, one behind the other.
+    /// Two frames, one behind the other; the first is empty.
     pub(super) fn take_pair(&mut self) -> u64 {
         if self.pairs != 0 {
             let pair = self.pairs;
@@ -63,7 +64,7 @@ impl TablePool {
         pair
     }
 
-    /// Takes a pair back whose words are all zero.
+    /// Takes a pair back of which the first frame is all zero. What nodes hold does not matter while there is no entry before them.
     pub(super) fn put_pair_back(&mut self, pair: u64) {
         write(pair, self.pairs);
         self.pairs = pair;

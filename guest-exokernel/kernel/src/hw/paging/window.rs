@@ -5,7 +5,7 @@ use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, FRAME_WINDOW, PAGE_SIZE, entry_
 
 use exo_abi::page_entry::{ADDRESS, LARGE, PRESENT};
 
-use super::{AddressSpace, Run, TablePool, leaf_flags, read, runs, write};
+use super::{AddressSpace, Run, TABLE_FRAMES, TablePool, leaf_flags, read, runs, write};
 use crate::hw::registers::flush_page;
 
 /// Bytes that one directory, or one directory of directories, shows.
@@ -43,8 +43,8 @@ impl AddressSpace {
         while next < end {
             let missing = self.find_at(next, level).err().unwrap_or(0);
             // A directory that the part before will have made is not missing again, unless this is the first part in another.
-            let shared = if next.is_multiple_of(DIRECTORY) { 3 } else { 2 };
-            needed += missing.min(if blocks { 1 } else { shared });
+            let shared = if next.is_multiple_of(DIRECTORY) { 4 } else { 2 };
+            needed += missing.min(if blocks { 2 } else { shared });
             next += step;
         }
         needed
@@ -75,8 +75,9 @@ impl AddressSpace {
                 // here, whoever has it next (Intel SDM volume 3, section 5.10.3), and the environment may have looked at it.
                 flush_page(address);
                 flush_page(entry_address(address));
+                Self::forget_table(place);
                 pool.put_pair_back(entry & ADDRESS);
-                given_back += 2;
+                given_back += TABLE_FRAMES;
             }
         }
         given_back
