@@ -7,10 +7,11 @@ use linux_raw_sys::general::{
 };
 
 use super::time::{self, SECOND};
-use super::{Arguments, add_file, now, program};
+use super::{Arguments, add_file, now, program, signal};
 use crate::errno::{Errno, Result};
 use crate::files::counter::Counter;
 use crate::files::node::Content;
+use crate::files::signals::Signals;
 use crate::files::timer::Timer;
 use crate::process::Process;
 
@@ -41,6 +42,38 @@ pub fn make_timer(process: &mut Process, [clock, flags, ..]: Arguments) -> Resul
     let mode = O_RDWR | flags & O_NONBLOCK;
     let content = Content::Timer(Timer::new(clock));
     add_file(process, content, mode, flags & O_CLOEXEC)
+}
+
+pub fn watch_signals(process: &mut Process, [number, set, size, ..]: Arguments) -> Result {
+    watch_signals_with_flags(process, [number, set, size, 0, 0, 0])
+}
+
+pub fn watch_signals_with_flags(
+    process: &mut Process,
+    [number, set, size, flags, ..]: Arguments,
+) -> Result {
+    let flags = flags as u32;
+    if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    signal::check_size(size)?;
+    let [set] = program::read_words(process, set)?;
+    if number as i32 == -1 {
+        let content = Content::Signals(Signals::new(set));
+        return add_file(
+            process,
+            content,
+            O_RDWR | flags & O_NONBLOCK,
+            flags & O_CLOEXEC,
+        );
+    }
+    match &process.descriptors.file(number)?.node.content {
+        Content::Signals(signals) => signals.set(set),
+        _ => return Err(Errno::EINVAL),
+    }
+    // Some may be pending already.
+    process.threads.signal_queue.wake_all();
+    Ok(u64::from(number as u32))
 }
 
 /// Writes a `struct itimerspec` of nanoseconds.

@@ -134,7 +134,9 @@ fn kind(node: &Node) -> u8 {
         Content::Device(_) | Content::Terminal(_) => DT_CHR,
         Content::Pipe(_) | Content::Stream(..) => DT_FIFO,
         Content::Socket(_) => DT_SOCK,
-        Content::Counter(_) | Content::Timer(_) | Content::Epoll(_) => DT_UNKNOWN,
+        Content::Counter(_) | Content::Timer(_) | Content::Signals(_) | Content::Epoll(_) => {
+            DT_UNKNOWN
+        }
     };
     kind as u8
 }

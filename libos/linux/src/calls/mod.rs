@@ -105,7 +105,7 @@ calls! {
     __NR_epoll_create1 "epoll_create1" 1 poll::create_set_with_flags;
     __NR_epoll_ctl "epoll_ctl" 4 poll::change_set;
     __NR_epoll_wait "epoll_wait" 4 poll::wait_for_set;
-    __NR_epoll_pwait "epoll_pwait" 6 poll::wait_for_set;
+    __NR_epoll_pwait "epoll_pwait" 6 poll::wait_for_set_masked;
     __NR_epoll_pwait2 "epoll_pwait2" 6 poll::wait_for_set_precisely;
     __NR_pipe "pipe" 1 pipe::make;
     __NR_pipe2 "pipe2" 2 pipe::make_with_flags;
@@ -122,6 +122,8 @@ calls! {
     __NR_setsockopt "setsockopt" 5 socket::set_option;
     __NR_eventfd "eventfd" 1 event::make_counter;
     __NR_eventfd2 "eventfd2" 2 event::make_counter_with_flags;
+    __NR_signalfd "signalfd" 3 event::watch_signals;
+    __NR_signalfd4 "signalfd4" 4 event::watch_signals_with_flags;
     __NR_timerfd_create "timerfd_create" 2 event::make_timer;
     __NR_timerfd_settime "timerfd_settime" 4 event::set_timer;
     __NR_timerfd_gettime "timerfd_gettime" 2 event::timer;

@@ -9,13 +9,15 @@ use linux_raw_sys::general::{
     POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI,
 };
 
-use super::{Arguments, now, program, time};
+use super::{Arguments, now, program, signal, time};
 use crate::errno::{Errno, Result};
+use crate::files::asker::Asker;
 use crate::files::descriptors::DESCRIPTORS_MAX;
 use crate::files::epoll::Epoll;
 use crate::files::node::Content;
 use crate::files::open::OpenFile;
 use crate::process::Process;
+use crate::signal::delivery;
 use crate::wait::{self, Interrupted, Wait};
 
 /// Bytes of `struct epoll_event`, which is packed on x86-64.
@@ -36,10 +38,10 @@ impl Readiness {
     }
 
     /// Looks at a file: what is ready of `wanted`, and what always counts.
-    fn look(&mut self, file: &OpenFile, wanted: u32) -> u32 {
-        let ready = file.readiness() & (wanted | POLLERR | POLLHUP);
+    fn look(&mut self, file: &OpenFile, asker: &Asker, wanted: u32) -> u32 {
+        let ready = file.readiness(asker) & (wanted | POLLERR | POLLHUP);
         if ready == 0 {
-            file.queues(&mut self.wait.queues);
+            file.queues(asker, &mut self.wait.queues);
             self.wait_until(file.moment());
         }
         ready
@@ -88,10 +90,22 @@ pub fn poll(process: &mut Process, [address, entries, timeout, ..]: Arguments) -
     poll_until(process, address, entries, milliseconds(timeout))
 }
 
+/// Has a call wait with the signal mask at an address, if one is given.
+fn mask_signals(process: &mut Process, address: u64, size: u64) -> Result<()> {
+    if address == 0 {
+        return Ok(());
+    }
+    signal::check_size(size)?;
+    let [mask] = program::read_words(process, address)?;
+    delivery::change_mask(process, mask);
+    Ok(())
+}
+
 pub fn poll_precisely(
     process: &mut Process,
-    [address, entries, timeout, ..]: Arguments,
+    [address, entries, timeout, mask, size, _]: Arguments,
 ) -> wait::Result {
+    mask_signals(process, mask, size)?;
     let timeout = timeout_at(process, timeout, 1)?;
     poll_until(process, address, entries, timeout)
 }
@@ -106,6 +120,7 @@ fn poll_until(
         return Err(Errno::EINVAL.into());
     }
     let mut bytes = program::read(process, address, 8 * entries as usize)?;
+    let asker = Asker::of(process);
     let mut readiness = Readiness::new();
     let mut ready = 0;
     for entry in bytes.chunks_exact_mut(8) {
@@ -114,7 +129,7 @@ fn poll_until(
         let (number, events) = (word as u32, (word >> 32) as u32);
         let found = match process.descriptors.file(u64::from(number)) {
             _ if (number as i32) < 0 => 0,
-            Ok(file) => readiness.look(file, events),
+            Ok(file) => readiness.look(file, &asker, events),
             Err(_) => POLLNVAL,
         };
         ready += u64::from(found != 0);
@@ -133,6 +148,10 @@ pub fn select(process: &mut Process, arguments: Arguments) -> wait::Result {
 }
 
 pub fn select_precisely(process: &mut Process, arguments: Arguments) -> wait::Result {
+    if arguments[5] != 0 {
+        let [mask, size] = program::read_words(process, arguments[5])?;
+        mask_signals(process, mask, size)?;
+    }
     let timeout = timeout_at(process, arguments[4], 1)?;
     select_until(process, arguments, timeout)
 }
@@ -158,6 +177,7 @@ fn select_until(
         byte.is_some_and(|byte| byte >> (number % 8) & 1 != 0)
     };
     let mut found = [(); 3].map(|()| vec![0u8; bytes]);
+    let asker = Asker::of(process);
     let mut readiness = Readiness::new();
     let mut ready = 0;
     for number in 0..count.min(DESCRIPTORS_MAX) {
@@ -171,7 +191,7 @@ fn select_until(
                 bits |= events;
             }
         }
-        let state = readiness.look(file, bits);
+        let state = readiness.look(file, &asker, bits);
         for ((set, found), events) in wanted.iter().zip(&mut found).zip(SETS) {
             if has(set, number)
                 && state & events != 0
@@ -250,10 +270,19 @@ pub fn wait_for_set(
     wait_until(process, set, address, count, milliseconds(timeout))
 }
 
+pub fn wait_for_set_masked(
+    process: &mut Process,
+    [set, address, count, timeout, mask, size]: Arguments,
+) -> wait::Result {
+    mask_signals(process, mask, size)?;
+    wait_until(process, set, address, count, milliseconds(timeout))
+}
+
 pub fn wait_for_set_precisely(
     process: &mut Process,
-    [set, address, count, timeout, ..]: Arguments,
+    [set, address, count, timeout, mask, size]: Arguments,
 ) -> wait::Result {
+    mask_signals(process, mask, size)?;
     let timeout = timeout_at(process, timeout, 1)?;
     wait_until(process, set, address, count, timeout)
 }
@@ -272,10 +301,11 @@ fn wait_until(
     let set = self::set(process, set)?;
     let epoll = set.epoll().ok_or(Errno::EINVAL)?;
     program::check(address, EVENT_BYTES * count as u64)?;
-    let events = epoll.take(count);
+    let asker = Asker::of(process);
+    let events = epoll.take(&asker, count);
     if events.is_empty() {
         let mut readiness = Readiness::new();
-        epoll.queues(&mut readiness.wait.queues);
+        epoll.queues(&asker, &mut readiness.wait.queues);
         readiness.wait_until(epoll.moment());
         return readiness.wait(limit(process, timeout));
     }

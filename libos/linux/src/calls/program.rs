@@ -10,9 +10,11 @@ use exo_rt::fault::FaultRecord;
 use exo_rt::program_memory;
 
 use crate::errno::{Errno, Result};
+use crate::files::asker::Asker;
 use crate::files::path::PATH_MAX;
 use crate::memory::MEMORY_END;
 use crate::process::Process;
+use crate::signal::Information;
 use crate::wait::{Interrupted, Stop, Wait, WaitQueue};
 
 /// Refuses addresses that are not the program's.
@@ -179,6 +181,17 @@ impl<'p> Buffer<'p> {
     pub fn resume(&mut self) {
         let waited = self.process.threads.current.waited;
         self.skip(waited.map_or(0, |waited| waited.moved));
+    }
+
+    /// Who makes the call.
+    pub fn asker(&self) -> Asker {
+        Asker::of(self.process)
+    }
+
+    /// Takes a signal of a set that is pending for who makes the call.
+    pub fn take_signal(&mut self, set: u64) -> Option<Information> {
+        let own = self.process.threads.current.signals.pending.take(set);
+        own.or_else(|| self.process.signals.pending.take(set))
     }
 
     /// The deadline of the call: that which it had when it was made, or else a new one.

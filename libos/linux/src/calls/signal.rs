@@ -17,7 +17,7 @@ use crate::wait::{self, Interrupted, Wait};
 /// Bytes of a set of signals.
 const SET_BYTES: u64 = 8;
 
-fn check_size(bytes: u64) -> Result<()> {
+pub fn check_size(bytes: u64) -> Result<()> {
     match bytes {
         SET_BYTES => Ok(()),
         _ => Err(Errno::EINVAL),

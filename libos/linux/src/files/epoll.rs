@@ -9,6 +9,7 @@ use linux_raw_sys::general::{
     EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLONESHOT, EPOLLWAKEUP, POLLIN,
 };
 
+use super::asker::Asker;
 use super::open::OpenFile;
 use crate::errno::{Errno, Result};
 use crate::wait::WaitQueue;
@@ -35,12 +36,12 @@ struct Entry {
 
 impl Entry {
     /// The events to tell now.
-    fn ready(&self) -> u32 {
+    fn ready(&self, asker: &Asker) -> u32 {
         let Some(file) = self.file.upgrade() else {
             return 0;
         };
         let events = self.events.get();
-        let ready = file.readiness() & events & !MODES;
+        let ready = file.readiness(asker) & events & !MODES;
         let changes = file.changes();
         let (before, seen) = self.told.get();
         if events & EPOLLET == 0 || changes != seen {
@@ -140,10 +141,10 @@ impl Epoll {
     }
 
     /// Up to `count` events and what the program wants to be told with them.
-    pub fn take(&self, count: usize) -> Vec<(u32, u64)> {
+    pub fn take(&self, asker: &Asker, count: usize) -> Vec<(u32, u64)> {
         self.forget_closed();
         let entries = self.entries.borrow();
-        let ready = entries.values().map(|entry| (entry, entry.ready()));
+        let ready = entries.values().map(|entry| (entry, entry.ready(asker)));
         let ready = ready.filter(|&(_, ready)| ready != 0).take(count);
         ready
             .map(|(entry, ready)| {
@@ -154,18 +155,18 @@ impl Epoll {
     }
 
     /// What can be done without waiting: reading, as it were, where a file is ready.
-    pub fn readiness(&self) -> u32 {
+    pub fn readiness(&self, asker: &Asker) -> u32 {
         let entries = self.entries.borrow();
-        let is_ready = entries.values().any(|entry| entry.ready() != 0);
+        let is_ready = entries.values().any(|entry| entry.ready(asker) != 0);
         if is_ready { POLLIN } else { 0 }
     }
 
     /// All queues that tell of changes.
-    pub fn queues(&self, queues: &mut Vec<Rc<WaitQueue>>) {
+    pub fn queues(&self, asker: &Asker, queues: &mut Vec<Rc<WaitQueue>>) {
         queues.push(self.changed.clone());
         for entry in self.entries.borrow().values() {
             if let Some(file) = entry.file.upgrade() {
-                file.queues(queues);
+                file.queues(asker, queues);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Open files of a program, and the file system behind them.
 
+pub mod asker;
 pub mod console;
 pub mod counter;
 pub mod descriptors;
@@ -12,6 +13,7 @@ pub mod open;
 pub mod outside;
 pub mod path;
 pub mod pipe;
+pub mod signals;
 pub mod socket;
 pub mod status;
 pub mod terminal;

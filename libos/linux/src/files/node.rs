@@ -10,6 +10,7 @@ use super::counter::Counter;
 use super::device::Device;
 use super::epoll::Epoll;
 use super::pipe::Pipe;
+use super::signals::Signals;
 use super::socket::Socket;
 use super::terminal::Terminal;
 use super::timer::Timer;
@@ -38,6 +39,8 @@ pub enum Content {
     Counter(Counter),
     /// What `timerfd_create` makes.
     Timer(Timer),
+    /// What `signalfd` makes.
+    Signals(Signals),
     /// What `epoll_create` makes.
     Epoll(Epoll),
 }

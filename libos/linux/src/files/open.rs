@@ -8,6 +8,7 @@ use linux_raw_sys::general::{
     O_ACCMODE, O_APPEND, O_NONBLOCK, O_RDONLY, O_WRONLY, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM,
 };
 
+use super::asker::Asker;
 use super::epoll::Epoll;
 use super::node::{Content, Node};
 use super::pipe::Use;
@@ -121,6 +122,7 @@ impl OpenFile {
             Content::Socket(socket) => socket.read(buffer, how).map(drop),
             Content::Counter(counter) => counter.read(buffer, how.now),
             Content::Timer(timer) => timer.read(buffer, how.now),
+            Content::Signals(signals) => signals.read(buffer, how.now),
             Content::Directory(_) => Err(Errno::EISDIR.into()),
             Content::Link(_) | Content::Epoll(_) => Err(Errno::EINVAL.into()),
         }
@@ -141,7 +143,9 @@ impl OpenFile {
             Content::Socket(socket) => socket.write(buffer, how),
             Content::Counter(counter) => counter.write(buffer, how.now),
             Content::Directory(_) => Err(Errno::EISDIR.into()),
-            Content::Link(_) | Content::Epoll(_) | Content::Timer(_) => Err(Errno::EINVAL.into()),
+            Content::Link(_) | Content::Epoll(_) | Content::Timer(_) | Content::Signals(_) => {
+                Err(Errno::EINVAL.into())
+            }
         }
     }
 
@@ -163,7 +167,7 @@ impl OpenFile {
     }
 
     /// What can be done without waiting: bits of `poll`.
-    pub fn readiness(&self) -> u32 {
+    pub fn readiness(&self, asker: &Asker) -> u32 {
         let ready = match &self.node.content {
             Content::Pipe(pipe) => {
                 let mut ready = 0;
@@ -178,7 +182,8 @@ impl OpenFile {
             Content::Socket(socket) => socket.readiness(),
             Content::Counter(counter) => counter.readiness(),
             Content::Timer(timer) => timer.readiness(),
-            Content::Epoll(epoll) => epoll.readiness(),
+            Content::Epoll(epoll) => epoll.readiness(asker),
+            Content::Signals(signals) => signals.readiness(asker),
             Content::Stream(stream, console) => console.readiness(*stream),
             Content::Terminal(terminal) => terminal.readiness(),
             Content::Regular(_) | Content::Directory(_) | Content::Link(_) | Content::Device(_) => {
@@ -223,7 +228,7 @@ impl OpenFile {
     }
 
     /// Adds the queues that tell when its readiness changes.
-    pub fn queues(&self, queues: &mut Vec<Rc<WaitQueue>>) {
+    pub fn queues(&self, asker: &Asker, queues: &mut Vec<Rc<WaitQueue>>) {
         match &self.node.content {
             Content::Pipe(pipe) => {
                 if self.reads() {
@@ -239,7 +244,8 @@ impl OpenFile {
             }
             Content::Counter(counter) => queues.push(counter.changed.clone()),
             Content::Timer(timer) => queues.push(timer.changed.clone()),
-            Content::Epoll(epoll) => epoll.queues(queues),
+            Content::Epoll(epoll) => epoll.queues(asker, queues),
+            Content::Signals(_) => queues.push(asker.signalled.clone()),
             Content::Stream(_, console) => console.queues(queues),
             Content::Terminal(terminal) => terminal.console().queues(queues),
             Content::Regular(_) | Content::Directory(_) | Content::Link(_) | Content::Device(_) => {

@@ -22,7 +22,7 @@ pub fn mode(node: &Node) -> u32 {
         Content::Pipe(_) | Content::Stream(..) => S_IFIFO,
         Content::Socket(_) => S_IFSOCK,
         // Files without a name are of no type.
-        Content::Counter(_) | Content::Timer(_) | Content::Epoll(_) => 0,
+        Content::Counter(_) | Content::Timer(_) | Content::Signals(_) | Content::Epoll(_) => 0,
     };
     kind | node.mode.get()
 }
