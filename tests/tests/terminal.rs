@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use exo_tests::terminal::{Step, run};
-use exo_tests::{Machine, home, require_kvm};
+use exo_tests::{Machine, home, process, require_kvm};
 
 /// Builds one of `tests/linux`.
 fn build(folder: &Path, name: &str) -> PathBuf {
@@ -95,18 +95,18 @@ fn much_output_takes_few_exits() {
 }
 
 #[test]
-fn output_that_nobody_reads_is_an_error_for_the_program() {
+fn a_program_whose_output_nobody_reads_ends_by_a_signal() {
     require_kvm!();
     let exo = home::exo();
     let line = format!(
-        "'{}' run --no-control /bin/busybox yes | head -n 2",
+        "{{ '{}' run --no-control /bin/busybox yes; echo $? >&2; }} | head -n 2",
         exo.display()
     );
-    let output = Command::new("sh")
-        .arg("-c")
-        .arg(line)
-        .env("EXO_HOME", home::home())
-        .output();
-    let output = output.expect("a shell is there");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "y\ny\n");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(line).env("EXO_HOME", home::home());
+    let finished = process::run(&mut command);
+    assert_eq!(
+        (finished.stdout.as_str(), finished.stderr.as_str()),
+        ("y\ny\n", "141\n")
+    );
 }
