@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -83,7 +84,13 @@ pub fn run(words: &[&OsStr], steps: &[(&str, Step)]) -> (String, i32) {
         "`{}` never appeared in\n{text}",
         next.map_or("", |step| step.0)
     );
-    (text, status.code().unwrap_or(-1))
+    (
+        text,
+        status
+            .code()
+            .or_else(|| status.signal().map(|signal| 128 + signal))
+            .unwrap_or(-1),
+    )
 }
 
 fn resize(master: &File, columns: u16, rows: u16) {

@@ -59,6 +59,24 @@ fn lines_are_edited_as_on_the_host() {
 }
 
 #[test]
+fn keys_and_changes_of_size_are_signals_as_on_the_host() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "keys");
+    compare(
+        &program,
+        &[
+            ("first>", Step::Type("\x03")),
+            ("again>", Step::Type("\x03")),
+            ("<2>", Step::Type("line\n")),
+            ("pause>", Step::Type("\x1c")),
+            ("size>", Step::Resize(100, 30, "")),
+            ("last>", Step::Type("\x03")),
+        ],
+    );
+}
+
+#[test]
 fn input_is_read_to_its_end() {
     require_kvm!();
     let input: String = (0..100_000)
