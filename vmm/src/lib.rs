@@ -3,6 +3,7 @@
 //! `main.rs` is the command `exo`; everything it does is here, so that tests can reach it.
 
 pub mod cli;
+pub mod crash;
 pub mod debugger;
 pub mod devices;
 pub mod error;

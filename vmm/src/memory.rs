@@ -8,6 +8,7 @@ use exo_abi::address::{DEVICE_HOLE, DEVICE_HOLE_END};
 use exo_abi::bundle::{BundleHeader, EnvironmentRecord};
 use exo_abi::capability::CapabilityEntry;
 use exo_abi::control::ControlBlock;
+use exo_abi::crash::{CrashRecord, CrashRegion, CrashThread};
 use exo_abi::environment::{CallPage, EnvironmentEntry};
 use exo_abi::function::{FunctionEntry, FunctionRecord};
 use exo_abi::layout::Summary;
@@ -44,6 +45,9 @@ plain!(
     CapabilityEntry,
     CallPage,
     ControlBlock,
+    CrashRecord,
+    CrashRegion,
+    CrashThread,
     EnvironmentEntry,
     EnvironmentRecord,
     FunctionEntry,

@@ -44,6 +44,7 @@ pub mod bundle;
 pub mod call;
 pub mod capability;
 pub mod control;
+pub mod crash;
 pub mod environment;
 pub mod error;
 pub mod frame;

@@ -5,6 +5,8 @@
 pub const CONSOLE_PORT: u16 = 0x3f8;
 /// Transmit register of the second console, which writes to the standard error of the VMM.
 pub const ERROR_PORT: u16 = 0x2f8;
+/// A libOS tells of a crash by a write of four bytes here, with the address of a [`crate::crash::CrashRecord`] in rdi.
+pub const CRASH_PORT: u16 = 0x2f0;
 /// The kernel ends the machine by a write here: an [`ExitCode`].
 pub const EXIT_PORT: u16 = 0xf4;
 /// The kernel asks the control device by a write here: the frame number of its [`crate::control::ControlBlock`].

@@ -6,6 +6,7 @@ use std::path::Path;
 use exo_abi::bundle::{BundleHeader, EnvironmentRecord, ExtentGrant, Features, Segment};
 use exo_abi::capability::CapabilityEntry;
 use exo_abi::control::{Command, CommandStatus, ControlBlock};
+use exo_abi::crash::{CrashRecord, CrashRegion, CrashThread};
 use exo_abi::environment::{
     AbortReason, CallPage, EnvironmentEntry, EnvironmentId, EnvironmentPage, State, TransferNotes,
 };
@@ -123,7 +124,8 @@ fn describe() -> String {
         layout::{KERNEL_TEXT, KERNEL_DATA, KERNEL_LIMIT, MEMORY_MAX, ENVIRONMENT_PAGES},
         map::{MAP_BATCH, MAP_PAGES_MAX},
         page_entry::{PRESENT, WRITE, USER, ACCESSED, DIRTY, LARGE, NO_EXECUTE, ADDRESS},
-        port::{CONSOLE_PORT, ERROR_PORT, EXIT_PORT, CONTROL_PORT, PORTS_END},
+        crash::{CRASH_THREADS_MAX, CRASH_REGIONS_MAX, CRASH_AUXILIARY_MAX},
+        port::{CONSOLE_PORT, ERROR_PORT, CRASH_PORT, EXIT_PORT, CONTROL_PORT, PORTS_END},
         pvh::{START_MAGIC, NOTE_PHYS32_ENTRY, MEMORY_RAM},
         term::{PREDICATE_TERMS_MAX, FILTER_TERMS_MAX, FILTER_REACH, END_OF_PRODUCT},
         slice::{SLICES, ANY_POSITION},
@@ -190,6 +192,12 @@ fn describe() -> String {
         },
         SliceEntry { owner, reserved, ticks },
         RevocationRequest { serial, kind, count, goal, deadline, answered, repossessed, reserved },
+        CrashRecord {
+            process, parent, signal, code, address, threads, regions, auxiliary, thread_count, region_count,
+            auxiliary_bytes, path_bytes, path,
+        },
+        CrashThread { number, registers, floating_point },
+        CrashRegion { start, end, rights },
         Repossession { capability, first, count, request },
         RevocationEntry { number, time, first, count, serial, environment, event, kind },
         MapEntry { address, frame, pages, rights, capability },

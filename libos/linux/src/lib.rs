@@ -8,6 +8,7 @@
 extern crate alloc;
 
 pub mod calls;
+pub mod crash;
 pub mod dispatcher;
 pub mod errno;
 pub mod executable;

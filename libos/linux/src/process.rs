@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use exo_rt::start;
 
+use crate::crash::Image;
 use crate::errno::Errno;
 use crate::family::{Ending, Family, Letter, Member};
 use crate::files::descriptors::Descriptors;
@@ -34,6 +35,8 @@ pub struct Process {
     pub threads: Threads,
     /// Words of memory for which its threads wait.
     pub futexes: Futexes,
+    /// Its program, as debuggers want to know it.
+    pub image: Image,
     /// Its memory.
     pub memory: Memory,
     /// Its file system.
@@ -69,6 +72,7 @@ impl Process {
             options: Rc::new(options),
             threads,
             futexes: Futexes::default(),
+            image: Image::default(),
             memory: Memory::new(family.frames.clone()),
             family,
             member,

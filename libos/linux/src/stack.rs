@@ -12,6 +12,7 @@ use linux_raw_sys::auxvec::{
 };
 
 use crate::calls::program;
+use crate::crash::Image;
 use crate::errno::Result;
 use crate::loader::Loaded;
 use crate::process::Process;
@@ -94,9 +95,16 @@ pub fn build(process: &mut Process, loaded: &Loaded) -> Result {
     words.push(0);
     words.extend(variables);
     words.push(0);
-    for (kind, value) in auxiliary {
-        words.extend([u64::from(kind), value]);
-    }
+    let auxiliary: Vec<u64> = auxiliary
+        .into_iter()
+        .flat_map(|(kind, value)| [u64::from(kind), value])
+        .collect();
+    words.extend(&auxiliary);
+    let path = stack.process.options.arguments.first();
+    stack.process.image = Image {
+        path: path.map_or(Vec::new(), |path| path.as_bytes().to_vec()),
+        auxiliary,
+    };
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     stack.top = (stack.top - bytes.len() as u64) & !15;
     let pointer = stack.top;

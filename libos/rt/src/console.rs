@@ -71,7 +71,7 @@ pub fn is_permitted() -> bool {
 }
 
 /// Whether this environment holds a port.
-fn holds(port: u16) -> bool {
+pub(crate) fn holds(port: u16) -> bool {
     let port = u64::from(port);
     environment::held_of(Kind::Ports)
         .any(|(_, entry)| entry.first <= port && port < entry.first + entry.count)

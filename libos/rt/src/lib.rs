@@ -11,6 +11,7 @@ extern crate alloc;
 pub mod children;
 pub mod console;
 pub mod context;
+pub mod crash;
 pub mod dma;
 pub mod environment;
 pub mod events;

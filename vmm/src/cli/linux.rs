@@ -1,5 +1,7 @@
 //! Options of `exo run` for a Linux program, and how they reach the libOS that runs it.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::run::{self, StartClock};
@@ -51,12 +53,15 @@ pub struct LinuxOptions {
     /// Print the calls of a Linux program to standard error, as strace does
     #[arg(long)]
     pub strace: bool,
+    /// Write a core file of a Linux program that crashes; the number of the process is added to the names of further ones
+    #[arg(long, value_name = "FILE")]
+    pub core: Option<PathBuf>,
 }
 
 impl LinuxOptions {
     /// Whether any was given: then the image must be a Linux program.
     pub fn are_given(&self) -> bool {
-        self.mode != Mode::Call || !self.variables.is_empty() || self.strace
+        self.mode != Mode::Call || !self.variables.is_empty() || self.strace || self.core.is_some()
     }
 
     /// The arguments of the libOS: options, then the program's own name and arguments.

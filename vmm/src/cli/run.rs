@@ -17,6 +17,7 @@ use super::report::Report;
 use super::table::Table;
 use super::terminal::{self, RawLines, Terminal};
 use super::{RunOptions, exit_status, memory_option};
+use crate::crash::Crashes;
 use crate::debugger::Debugger;
 use crate::devices::block::disk::Disk;
 use crate::devices::console::WindowSize;
@@ -79,7 +80,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
         ),
         None if options.linux.are_given() => {
             return Err(Error::Usage(format!(
-                "--mode, --env and --strace are for Linux programs, and {} is none; leave them out, or name an ELF file with a / in its path",
+                "--mode, --env, --strace and --core are for Linux programs, and {} is none; leave them out, or name an ELF file with a / in its path",
                 options.image
             )));
         }
@@ -132,6 +133,10 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             output: port_stream(raw, std::io::stdout()),
             errors: port_stream(raw, std::io::stderr()),
             statistics: options.json.is_some() || options.stats,
+            crashes: Crashes::new(
+                attachment.as_ref().map(|_| PathBuf::from(&options.image)),
+                options.linux.core.clone(),
+            ),
             stops: debugger.as_ref().map(Debugger::stops),
         },
         |memory, router| {

@@ -7,6 +7,7 @@ use exo_abi::port::ExitCode;
 
 use super::ending::End;
 use super::{Attachments, Machine, Parts};
+use crate::crash::Crashes;
 use crate::error::Error;
 use crate::image::bundle::Bundle;
 use crate::image::executable::Executable;
@@ -63,6 +64,7 @@ fn boot(code: &[u8], vcpus: u32) -> Option<(End, String)> {
         output: Box::new(output.clone()),
         errors: Box::new(std::io::sink()),
         statistics: false,
+        crashes: Crashes::default(),
         stops: None,
     };
     let mut machine = match Machine::new(parts, |_, _| Ok(Attachments::default())) {

@@ -39,6 +39,7 @@ use self::memory_map::MemoryMap;
 use self::ports::{CommandHandler, Ports};
 use self::processor::{ExitCounts, Surroundings};
 use self::statistics::Statistics;
+use crate::crash::Crashes;
 use crate::debugger::Stops;
 use crate::error::Error;
 use crate::image::bundle::Bundle;
@@ -69,6 +70,8 @@ pub struct Parts<'a> {
     pub errors: Box<dyn Write + Send>,
     /// Open KVM's own counters, which takes time.
     pub statistics: bool,
+    /// What becomes of crashes of programs.
+    pub crashes: Crashes,
     /// Where a debugger stops vCPUs, if there is one.
     pub stops: Option<Arc<Stops>>,
 }
@@ -186,6 +189,7 @@ impl Machine {
                 bus: attachments.bus,
                 ports,
                 ending: Ending::default(),
+                crashes: parts.crashes,
                 stops: parts.stops,
             }),
             vcpu_count: parts.vcpus,

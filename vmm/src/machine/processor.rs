@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use exo_abi::EnvironmentId;
+use exo_abi::port::CRASH_PORT;
 use kvm_bindings::{Msrs, kvm_msr_entry};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use vm_memory::{Address, Bytes, GuestAddress};
@@ -14,6 +15,7 @@ use super::emulation;
 use super::ending::{ClockPair, End, Ending};
 use super::ports::Ports;
 use super::registers;
+use crate::crash::Crashes;
 use crate::debugger::Stops;
 use crate::memory::GuestMemory;
 
@@ -45,6 +47,8 @@ pub struct Surroundings {
     pub ports: Ports,
     /// The end of the run.
     pub ending: Ending,
+    /// What becomes of crashes of programs.
+    pub crashes: Crashes,
     /// Where the debugger stops vCPUs, if there is one.
     pub stops: Option<Arc<Stops>>,
 }
@@ -86,6 +90,10 @@ fn step(index: u32, vcpu: &mut VcpuFd, around: &Surroundings) -> Option<End> {
     let what = match vcpu.run() {
         Ok(VcpuExit::IoOut(port, data)) => {
             count(|counts| &counts.port);
+            if port == CRASH_PORT && data.len() == size_of::<u32>() {
+                around.crashes.report(vcpu, &around.memory);
+                return None;
+            }
             return around.ports.write(around.running(index), port, data);
         }
         Ok(VcpuExit::IoIn(port, data)) => {

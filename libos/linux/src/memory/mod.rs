@@ -90,6 +90,18 @@ impl Memory {
         }
     }
 
+    /// Memory that there is, by ascending address: start, end and rights of runs.
+    pub fn runs(&self) -> impl Iterator<Item = (u64, u64, Rights)> {
+        self.regions.iter().flat_map(|(&start, region)| {
+            let whole = (region.kind == Kind::Arena).then_some((start, region.end));
+            let pages = region.pages.keys().map(|&page| (page, page + PAGE_SIZE));
+            whole
+                .into_iter()
+                .chain(pages)
+                .map(|(start, end)| (start, end, region.rights))
+        })
+    }
+
     /// Anonymous private memory at an address of our choice, zeroed.
     pub fn map_anonymous(&mut self, bytes: u64, rights: Rights) -> Result {
         let bytes = round_up(bytes).filter(|&bytes| bytes != 0);

@@ -1,16 +1,15 @@
 //! Sending of signals, and what they do to who gets them.
 
-use exo_abi::upcall::Vector;
 use linux_raw_sys::general::{SIGCONT, SIGKILL, SIGSEGV};
 
 use super::frame;
 use super::state::{Action, DEFAULT, IGNORE};
 use super::{FIRST_QUEUED, IGNORED, Information, STOPPING, bit};
-use crate::calls;
 use crate::errno::{Errno, Result, encode};
 use crate::process::Process;
 use crate::thread::Thread;
 use crate::wait::{Interrupted, Wake};
+use crate::{calls, crash};
 
 /// Bytes of a `syscall` instruction.
 const SYSCALL_BYTES: u64 = 2;
@@ -151,26 +150,12 @@ pub fn deliver(process: &mut Process) {
             handle(process, &information, action);
         } else if action.handler == DEFAULT && IGNORED & bit(signal) == 0 {
             if STOPPING & bit(signal) == 0 {
-                report(process, &information);
+                crash::report(process, &information);
                 calls::kill_process(process, signal);
                 return;
             }
             process.signals.stopped = true;
         }
-    }
-}
-
-/// Says what the processor found, when the process ends by it.
-fn report(process: &Process, information: &Information) {
-    let thread = &process.threads.current;
-    let [vector, _, address] = thread.signals.exception;
-    if information.is_of_processor() {
-        crate::message!(
-            "linux: signal {}: {} at {:#x}, address {address:#x}",
-            information.signal,
-            Vector::from_number(vector).map_or("exception", Vector::name),
-            thread.context.registers.rip,
-        );
     }
 }
 
