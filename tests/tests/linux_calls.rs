@@ -27,6 +27,95 @@ fn the_table_lists_calls_by_number() {
     assert!(numbers.is_sorted(), "{}", finished.stdout);
 }
 
+/// Calls that wait, that end the program or let others end it, or that take from it what it runs on. The program does not make them.
+const NOT_MADE: &[&str] = &[
+    "pause",
+    "rt_sigsuspend",
+    "rt_sigtimedwait",
+    "nanosleep",
+    "clock_nanosleep",
+    "futex",
+    "wait4",
+    "waitid",
+    "exit",
+    "exit_group",
+    "execve",
+    "execveat",
+    "fork",
+    "vfork",
+    "clone",
+    "clone3",
+    "kill",
+    "tkill",
+    "tgkill",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
+    "rt_sigreturn",
+    "rt_sigaction",
+    "sigaltstack",
+    "alarm",
+    "setitimer",
+    "timer_create",
+    "timer_settime",
+    "arch_prctl",
+    "mmap",
+    "munmap",
+    "brk",
+    "close",
+    "close_range",
+    "dup2",
+    "dup3",
+    "set_robust_list",
+    "setrlimit",
+    "prctl",
+];
+
+#[test]
+fn bad_arguments_harm_nobody() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = folder.path().join("bad_arguments");
+    let done = Command::new("cc")
+        .args(["-O2", "-static", "-w", "-o"])
+        .arg(&program)
+        .arg(home::home().join("tests/linux/bad_arguments.c"))
+        .status();
+    assert!(done.expect("cc is there").success());
+    let mut table = Command::new(home::exo());
+    table.args(["linux", "calls"]).env("EXO_HOME", home::home());
+    let table = process::run(&mut table);
+    let rows = table
+        .stdout
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let numbers: Vec<String> = rows
+        .filter(|row| !NOT_MADE.contains(&row[2]))
+        .map(|row| row[0].to_owned())
+        .collect();
+    assert!(numbers.len() > 50, "{}", table.stdout);
+    for (mode, seed, rounds) in [
+        ("call", "1", "20000"),
+        ("call", "2", "20000"),
+        ("trap", "3", "2000"),
+    ] {
+        let mut machine = Machine::new(&program)
+            .option("--mode")
+            .option(mode)
+            .argument(seed)
+            .argument(rounds);
+        for number in &numbers {
+            machine = machine.argument(number);
+        }
+        let outcome = machine.run().expect_status(0);
+        assert!(
+            outcome.stdout().ends_with(&format!("done {rounds}\n")),
+            "{}",
+            outcome.describe()
+        );
+    }
+}
+
 #[test]
 fn calls_are_printed_as_strace_prints_them() {
     require_kvm!();
