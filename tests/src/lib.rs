@@ -8,6 +8,7 @@ pub mod disk;
 pub mod guest;
 pub mod home;
 pub mod host;
+pub mod linux;
 pub mod machine;
 pub mod outcome;
 pub mod path_length;

@@ -1,35 +1,10 @@
 //! Unmodified static Linux programs in the Linux personality: what they print and how they end is what the host's Linux makes of them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use exo_tests::{Machine, home, require_kvm};
-
-/// How system calls are reached.
-const MODES: [&str; 2] = ["call", "trap"];
-
-/// Builds one of `tests/linux`.
-fn build(folder: &Path, name: &str) -> PathBuf {
-    let source = home::home().join(format!("tests/linux/{name}.c"));
-    let program = folder.join(name);
-    let done = Command::new("cc")
-        .args(["-O2", "-static", "-w", "-o"])
-        .args([&program, &source])
-        .args(["-lm", "-pthread"])
-        .status()
-        .expect("cc is there");
-    assert!(done.success(), "{} does not build", source.display());
-    program
-}
-
-/// Where busybox is.
-fn busybox() -> PathBuf {
-    let path = std::env::var_os("PATH").expect("there is a PATH");
-    std::env::split_paths(&path)
-        .map(|folder| folder.join("busybox"))
-        .find(|file| file.exists())
-        .expect("busybox is there; scripts/setup installs it")
-}
+use exo_tests::linux::{MODES, build, busybox};
+use exo_tests::{Machine, require_kvm};
 
 /// Runs a program on the host and here in each mode, and compares what it prints and its status.
 fn compare(program: &Path, arguments: &[&str]) {

@@ -142,7 +142,7 @@ fn crates_depend_only_on_the_layers_below() {
         ),
         ("exo-rt", &["exo-abi"]),
         ("exo-drivers", &["exo-abi", "exo-rt"]),
-        ("exo-linux", &["exo-abi", "exo-rt"]),
+        ("exo-linux", &["exo-abi", "exo-rt", "exo-drivers"]),
         ("exo-programs", &["exo-abi", "exo-rt", "exo-drivers"]),
         ("exo-classifier", &["exo-abi", "exo-verifier"]),
         ("vmm", &["exo-abi"]),

@@ -4,12 +4,16 @@
 
 #![allow(unsafe_code)]
 
-use exo_abi::address::{DEVICE_HOLE, DEVICE_HOLE_END};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use exo_abi::address::{DEVICE_HOLE, DEVICE_HOLE_END, PAGE_SIZE};
 use exo_abi::bundle::{BundleHeader, EnvironmentRecord};
 use exo_abi::capability::CapabilityEntry;
 use exo_abi::control::ControlBlock;
 use exo_abi::crash::{CrashRecord, CrashRegion, CrashThread};
 use exo_abi::environment::{CallPage, EnvironmentEntry};
+use exo_abi::file_index::{IndexEntry, IndexHeader, IndexNode};
 use exo_abi::function::{FunctionEntry, FunctionRecord};
 use exo_abi::layout::Summary;
 use exo_abi::pvh::{MemoryEntry, ModuleEntry, StartInfo};
@@ -52,6 +56,9 @@ plain!(
     EnvironmentRecord,
     FunctionEntry,
     FunctionRecord,
+    IndexEntry,
+    IndexHeader,
+    IndexNode,
     MemoryEntry,
     ModuleEntry,
     RevocationEntry,
@@ -90,6 +97,38 @@ pub fn decline_huge_pages(memory: &GuestMemory, bytes: u64) {
     let start = slice.ptr_guard_mut().as_ptr();
     // SAFETY: 1. the range is inside one mapping of ours, as `get_slice` has checked; 2. the advice changes no contents.
     unsafe { libc::madvise(start.cast(), length, libc::MADV_NOHUGEPAGE) };
+}
+
+/// Maps the first `bytes` bytes of a file in place of memory: what is written there stays in memory (`MAP_PRIVATE`), and the rest of
+/// the last page reads as zero (mmap(2)). The file must not become shorter.
+pub fn map_file(
+    memory: &GuestMemory,
+    address: GuestAddress,
+    file: BorrowedFd<'_>,
+    bytes: u64,
+) -> io::Result<()> {
+    let length = usize::try_from(bytes).map_err(io::Error::other)?;
+    if length == 0 {
+        return Ok(());
+    }
+    let slice = memory
+        .get_slice(address, length)
+        .map_err(io::Error::other)?;
+    let start = slice.ptr_guard_mut().as_ptr();
+    if !(start as u64).is_multiple_of(PAGE_SIZE) {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    let (rights, flags) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_FIXED | libc::MAP_NORESERVE,
+    );
+    // SAFETY: 1. the pages are inside one mapping of ours, as `get_slice` has checked, for mappings are whole pages; 2. guest memory is
+    // reached by raw accesses only, so nobody has a reference that the change could surprise.
+    let mapped = unsafe { libc::mmap(start.cast(), length, rights, flags, file.as_raw_fd(), 0) };
+    match mapped == libc::MAP_FAILED {
+        true => Err(io::Error::last_os_error()),
+        false => Ok(()),
+    }
 }
 
 fn too_much(size: u64) -> Error {

@@ -157,6 +157,10 @@ pub struct EnvironmentRecord {
     pub extents: [ExtentGrant; ENVIRONMENT_EXTENTS_MAX],
     /// Functions, as indexes into the function records.
     pub functions: [u32; ENVIRONMENT_FUNCTIONS_MAX],
+    /// First block of memory that holds files for it: those are in no bundle, so that nobody has to copy them.
+    pub attached_first: u32,
+    /// How many such blocks; they are its own, like those of the grant.
+    pub attached_blocks: u32,
 }
 
-const _: () = assert!(size_of::<EnvironmentRecord>() == 464);
+const _: () = assert!(size_of::<EnvironmentRecord>() == 472);

@@ -47,6 +47,7 @@ pub mod control;
 pub mod crash;
 pub mod environment;
 pub mod error;
+pub mod file_index;
 pub mod frame;
 pub mod function;
 pub mod interface_page;

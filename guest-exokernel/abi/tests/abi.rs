@@ -10,6 +10,7 @@ use exo_abi::crash::{CrashRecord, CrashRegion, CrashThread};
 use exo_abi::environment::{
     AbortReason, CallPage, EnvironmentEntry, EnvironmentId, EnvironmentPage, State, TransferNotes,
 };
+use exo_abi::file_index::{IndexEntry, IndexHeader, IndexNode};
 use exo_abi::frame::{BlockEntry, BlockState, FrameEntry};
 use exo_abi::function::{FunctionEntry, FunctionRecord, QueueService, StopReason};
 use exo_abi::interface_page::{Gate, InterfacePage};
@@ -115,6 +116,7 @@ fn describe() -> String {
             UPCALL_CREDIT, ACCEPTS_ANY, KEPT_TABLES, SLICE_STACK_TOP, SAVED_REGISTERS,
         },
         error::{DONE},
+        file_index::{INDEX_MAGIC, UNREADABLE},
         function::{
             FUNCTIONS_MAX, QUEUES_MAX, COMMON_PAGE, ISR_PAGE, DEVICE_PAGE, SERVICE_PAGE, REGISTER_PAGES,
             DOORBELL_STRIDE, MSIX_TABLE, MSIX_PENDING, MSIX_BAR_SIZE, VECTORS_MAX, ROUTES_MAX, PCI_COMMAND, PCI_COMMAND_MEMORY,
@@ -150,7 +152,7 @@ fn describe() -> String {
         Segment { address, first_page, pages, rights, reserved },
         EnvironmentRecord {
             name, entry, segments, first_page, pages, grant_blocks, vcpu, arguments, argument_count, frames_quota,
-            tables_quota, capabilities_quota, dma_mappings_quota, slices_quota, environments, function_count, ports, extents, functions,
+            tables_quota, capabilities_quota, dma_mappings_quota, slices_quota, environments, function_count, ports, extents, functions, attached_first, attached_blocks,
         },
         CapabilityEntry {
             first, count, generation, next, holder, kind, rights, previous, resource, parent, first_child, next_sibling,
@@ -176,6 +178,9 @@ fn describe() -> String {
             upcall_credit, reserved, events, start_time, bytes, requests, slice_credit, reserved2, event_credit, reserved3, unused, event_counters, batch,
         },
         BlockEntry { owner, state, reserved, used, reserved2, mappings, reserved3 },
+        IndexHeader { magic, nodes, entries, names },
+        IndexNode { mode, links, user, group, modified, data, size },
+        IndexEntry { node, name_bytes, name },
         FrameEntry { owner, reserved, mappings },
         FunctionRecord {
             address, device_type, registers, doorbells, msix, configuration, queues, vectors, disk, reserved,

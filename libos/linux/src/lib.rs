@@ -24,6 +24,7 @@ pub mod process;
 pub mod rewrite;
 pub mod signal;
 pub mod stack;
+pub mod start;
 pub mod statistics;
 pub mod thread;
 pub mod wait;

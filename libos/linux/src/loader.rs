@@ -2,12 +2,12 @@
 
 use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
-use exo_rt::program_memory;
+use exo_rt::{program_memory, window};
 
 use crate::errno::{Errno, Result};
 use crate::executable::{Executable, Segment};
+use crate::memory::Memory;
 use crate::memory::region::Kind;
-use crate::memory::{Memory, frames};
 use crate::options::Attachment;
 
 /// Where executables go that may be loaded anywhere.
@@ -38,15 +38,14 @@ pub fn bias(executable: &Executable) -> u64 {
 /// Maps all segments. Code and constants are the pages of the file themselves; what may be written is a copy.
 pub fn load(memory: &mut Memory, executable: &Executable, file: Attachment) -> Result<Loaded> {
     let bias = bias(executable);
-    let (image, count, capability) = frames::image().ok_or(Errno::ENOMEM)?;
-    memory.capabilities.add(image, count, capability);
+    let file_frame = window::physical(file.address).ok_or(Errno::EFAULT)? / PAGE_SIZE;
     for segment in &executable.segments {
         if segment.rights.contains(Rights::WRITE) || segment.memory_bytes > segment.file_bytes {
             load_copy(memory, segment, bias, file)?;
         } else {
             let start = bias + segment.address / PAGE_SIZE * PAGE_SIZE;
             let end = bias + segment.address + segment.file_bytes;
-            let first = image + file.page + segment.offset / PAGE_SIZE;
+            let first = file_frame + segment.offset / PAGE_SIZE;
             let pages = (end - start).div_ceil(PAGE_SIZE);
             memory.map_frames(start, first, pages, segment.rights, Kind::Image)?;
         }

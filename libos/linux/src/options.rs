@@ -4,15 +4,24 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// A file in this environment's memory.
+use crate::files::credentials::Credentials;
+
+/// A file in this environment's attached blocks, by its address in the frame window.
 #[derive(Clone, Copy, Debug)]
 pub struct Attachment {
     /// First byte.
     pub address: u64,
     /// Size.
     pub bytes: u64,
-    /// Its first page, counted from the first frame of this environment's image.
-    pub page: u64,
+}
+
+/// A root file system.
+#[derive(Clone, Copy, Debug)]
+pub enum Root {
+    /// An index of files.
+    Index(Attachment),
+    /// An ext4 image.
+    Image(Attachment),
 }
 
 /// How system calls reach the personality.
@@ -27,8 +36,18 @@ pub enum Mode {
 /// All options.
 #[derive(Debug)]
 pub struct Options {
-    /// The program's file.
-    pub attachment: Attachment,
+    /// The program's file, where it is not in the root file system.
+    pub program: Option<Attachment>,
+    /// Where the attached blocks start.
+    pub files: u64,
+    /// The root file system, if one was given.
+    pub root: Option<Root>,
+    /// The time of the start, in nanoseconds since 1970.
+    pub now: u64,
+    /// Working directory.
+    pub directory: String,
+    /// User and group.
+    pub credentials: Credentials,
     /// How calls come.
     pub mode: Mode,
     /// Standard input and output are a terminal.
@@ -49,11 +68,12 @@ impl Options {
     /// Reads the arguments of this environment.
     pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, &'static str> {
         let mut options = Self {
-            attachment: Attachment {
-                address: 0,
-                bytes: 0,
-                page: 0,
-            },
+            program: None,
+            files: 0,
+            root: None,
+            now: 0,
+            directory: "/".to_owned(),
+            credentials: Credentials::default(),
             mode: Mode::Call,
             terminal: false,
             one_output: false,
@@ -65,7 +85,13 @@ impl Options {
         while let Some(word) = words.next() {
             let (name, value) = word.split_once('=').unwrap_or((&word, ""));
             match (name, value) {
-                ("--attachment", value) => options.attachment = attachment(value)?,
+                ("--program", value) => options.program = Some(attachment(value)?),
+                ("--files", value) => options.files = address(value)?,
+                ("--index", value) => options.root = Some(Root::Index(attachment(value)?)),
+                ("--image", value) => options.root = Some(Root::Image(attachment(value)?)),
+                ("--now", value) => options.now = value.parse().map_err(|_| MEANINGLESS)?,
+                ("--workdir", value) => options.directory = value.to_owned(),
+                ("--user", value) => options.credentials = credentials(value)?,
                 ("--mode", "call") => options.mode = Mode::Call,
                 ("--mode", "trap") => options.mode = Mode::Trap,
                 ("--terminal", "") => options.terminal = true,
@@ -77,25 +103,40 @@ impl Options {
                     options.arguments = words.collect();
                     break;
                 }
-                _ => return Err("an option without a meaning; start it by `exo run ./PROGRAM`"),
+                _ => return Err(MEANINGLESS),
             }
         }
-        if options.attachment.bytes == 0 || options.arguments.is_empty() {
+        let is_given = options.program.is_some() || options.root.is_some();
+        if !is_given || options.arguments.is_empty() {
             return Err("no program is attached; start one by `exo run ./PROGRAM`");
         }
         Ok(options)
     }
 }
 
-/// `0xADDRESS,BYTES,PAGE`.
+const MEANINGLESS: &str = "an option without a meaning; start it by `exo run ./PROGRAM`";
+const WRONG: &str = "an option does not say where its file is";
+
+/// `0xADDRESS`.
+fn address(text: &str) -> Result<u64, &'static str> {
+    let digits = text.strip_prefix("0x").ok_or(WRONG)?;
+    u64::from_str_radix(digits, 16).map_err(|_| WRONG)
+}
+
+/// `0xADDRESS,BYTES`.
 fn attachment(text: &str) -> Result<Attachment, &'static str> {
-    const WRONG: &str = "--attachment does not say where the program is";
-    let (address, rest) = text.split_once(',').ok_or(WRONG)?;
-    let (bytes, page) = rest.split_once(',').ok_or(WRONG)?;
-    let address = address.strip_prefix("0x").ok_or(WRONG)?;
+    let (start, bytes) = text.split_once(',').ok_or(WRONG)?;
     Ok(Attachment {
-        address: u64::from_str_radix(address, 16).map_err(|_| WRONG)?,
+        address: address(start)?,
         bytes: bytes.parse().map_err(|_| WRONG)?,
-        page: page.parse().map_err(|_| WRONG)?,
+    })
+}
+
+/// `USER,GROUP`.
+fn credentials(text: &str) -> Result<Credentials, &'static str> {
+    let (user, group) = text.split_once(',').ok_or(MEANINGLESS)?;
+    Ok(Credentials {
+        user: user.parse().map_err(|_| MEANINGLESS)?,
+        group: group.parse().map_err(|_| MEANINGLESS)?,
     })
 }

@@ -6,11 +6,13 @@ use alloc::vec::Vec;
 use exo_rt::start;
 
 use crate::crash::Image;
-use crate::errno::Errno;
+use crate::errno::{Errno, Result};
 use crate::family::{Ending, Family, Letter, Member};
+use crate::files::credentials::Credentials;
 use crate::files::descriptors::Descriptors;
-use crate::files::node::{Node, Tree};
+use crate::files::node::Node;
 use crate::files::outside::Outside;
+use crate::files::tree::Tree;
 use crate::futex::Futexes;
 use crate::memory::Memory;
 use crate::message;
@@ -53,8 +55,10 @@ pub struct Process {
     pub rewriter: Option<Rewriter>,
     /// Counts.
     pub statistics: Statistics,
-    /// Nanoseconds since 1970 when the time stamp counter was zero.
-    pub epoch: u64,
+    /// Who it is.
+    pub credentials: Credentials,
+    /// Its file, and the path that leads to it.
+    pub executable: Option<(Rc<Node>, Vec<u8>)>,
 }
 
 /// Number of the first process, and of its first thread.
@@ -62,12 +66,14 @@ pub const FIRST: u32 = 1;
 
 impl Process {
     /// The first process of a family, which has not started.
-    pub fn new(options: Options) -> Self {
-        let tree = Rc::new(Tree::default());
+    pub fn new(options: Options) -> Result<Self> {
+        let tree = Rc::new(Tree::new(&options)?);
         let threads = Threads::new(FIRST);
         let (family, member) =
             Family::new(threads.run_queue.clone(), Outside::new(&options, &tree));
-        Self {
+        Ok(Self {
+            credentials: options.credentials,
+            executable: None,
             directory: alloc::vec![tree.root.clone()],
             options: Rc::new(options),
             threads,
@@ -83,8 +89,7 @@ impl Process {
             signals: ProcessSignals::default(),
             rewriter: None,
             statistics: Statistics::default(),
-            epoch: 0,
-        }
+        })
     }
 
     /// Ends it: the machine with it, if it is the first.

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use super::BundleOptions;
 use crate::error::Error;
+use crate::image::attachment::AttachedFiles;
 use crate::image::bundle::{Bundle, BundleTarget};
 use crate::image::home::Home;
 use crate::image::manifest::Manifest;
@@ -21,7 +22,7 @@ pub fn write(options: &BundleOptions) -> Result<u8, Error> {
     let manifest = Manifest::read(&path)?;
     let bundle = Bundle::plan(
         &manifest,
-        &Choices {
+        Choices {
             origin: &path.display().to_string(),
             programs: &home.programs()?,
             arguments: &options.arguments,
@@ -29,7 +30,7 @@ pub fn write(options: &BundleOptions) -> Result<u8, Error> {
             slice: manifest.slice,
             // The functions are this VMM's: another one has others, and no control device. What is left runs anywhere.
             functions: false,
-            attachment: None,
+            files: AttachedFiles::default(),
             disks: &[],
         },
     )?;

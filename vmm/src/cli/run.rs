@@ -12,6 +12,7 @@ use exo_abi::port::ExitCode;
 use exo_abi::upcall::Vector;
 use exo_abi::virtio::DEVICE_CONSOLE;
 
+use super::linux::LinuxProgram;
 use super::observation::Run;
 use super::report::Report;
 use super::table::Table;
@@ -23,7 +24,7 @@ use crate::devices::block::disk::Disk;
 use crate::devices::console::WindowSize;
 use crate::devices::{DeviceSpecification, Devices, FunctionSpecification};
 use crate::error::Error;
-use crate::image::attachment::Attachment;
+use crate::image::attachment::AttachedFiles;
 use crate::image::bundle::Bundle;
 use crate::image::executable::Executable;
 use crate::image::home::Home;
@@ -67,31 +68,22 @@ impl StartClock {
 /// Runs an image; gives the exit status.
 pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     let home = Home::find();
-    let attachment = match options.image.contains('/') {
-        true => Attachment::executable(Path::new(&options.image))?,
-        false => None,
-    };
-    let (image, arguments) = match attachment {
-        Some(_) => (
-            "linux",
-            &options
-                .linux
-                .arguments(&options.image, &options.arguments, options.stats),
-        ),
-        None if options.linux.are_given() => {
-            return Err(Error::Usage(format!(
-                "--mode, --env, --strace and --core are for Linux programs, and {} is none; leave them out, or name an ELF file with a / in its path",
-                options.image
-            )));
-        }
-        None => (options.image.as_str(), &options.arguments),
-    };
+    let program = LinuxProgram::find(options)?;
+    let image = program.as_ref().map_or(options.image.as_str(), |_| "linux");
     let manifest_path = home.manifest(image)?;
     let manifest = Manifest::read(&manifest_path)?;
     let memory = options
         .memory
         .as_deref()
         .map_or(Ok(manifest.memory), memory_option)?;
+    let mut files = AttachedFiles::behind(memory.0);
+    let is_linux = program.is_some();
+    let program_file = program.as_ref().and_then(LinuxProgram::path);
+    let arguments = match program {
+        Some(program) => &program.attach(&mut files)?,
+        None => &options.arguments,
+    };
+    let shown = files.range();
     let vcpus = options.vcpus.unwrap_or(manifest.vcpus);
     check_vcpus(vcpus)
         .map_err(|reason| Error::Usage(format!("--vcpus: {reason}; give another number")))?;
@@ -100,14 +92,14 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     let sectors: Vec<u64> = disks.iter().map(|disk| disk.sectors()).collect();
     let bundle = Bundle::plan(
         &manifest,
-        &Choices {
+        Choices {
             origin: &manifest_path.display().to_string(),
             programs: &home.programs()?,
             arguments,
             vcpus,
             slice: options.slice.unwrap_or(manifest.slice),
             functions: true,
-            attachment: attachment.as_ref(),
+            files,
             disks: &sectors,
         },
     )?;
@@ -116,7 +108,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     }
     let size = Arc::new(WindowSize::default());
     let specifications = specify(&manifest, &disks, &size);
-    let raw = attachment.is_some() && terminal::is_there();
+    let raw = is_linux && terminal::is_there();
     let debugger = options
         .gdb
         .as_deref()
@@ -134,14 +126,14 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             errors: port_stream(raw, std::io::stderr()),
             statistics: options.json.is_some() || options.stats,
             crashes: Crashes::new(
-                attachment.as_ref().map(|_| PathBuf::from(&options.image)),
+                program_file,
                 options.linux.core.clone(),
             ),
             stops: debugger.as_ref().map(Debugger::stops),
         },
         |memory, router| {
             made.insert(Devices::new(specifications, &memory, &router)?)
-                .attach()
+                .attach(shown)
         },
     )?;
     let devices = made.map(Arc::new);
@@ -182,9 +174,9 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     drop(terminal);
     let environments = environments::read(machine.memory(), &machine.map.layout);
     // A Linux program's status is what a shell would report, signals included.
-    let largest = match attachment {
-        Some(_) => u8::MAX,
-        None => exit_status::PROGRAM_MAX,
+    let largest = match is_linux {
+        true => u8::MAX,
+        false => exit_status::PROGRAM_MAX,
     };
     let status = status(&outcome.end, &environments, largest);
     if let Some(session) = session {

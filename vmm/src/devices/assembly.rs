@@ -1,5 +1,6 @@
 //! Builds the devices of a machine from what its image asks for.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use exo_abi::address::PAGE_SIZE;
@@ -109,13 +110,14 @@ impl Devices {
         Ok(())
     }
 
-    /// What the machine has to connect.
-    pub fn attach(&self) -> Result<Attachments, Error> {
+    /// What the machine has to connect. `files` is where its memory shows files.
+    pub fn attach(&self, files: Range<u64>) -> Result<Attachments, Error> {
         let mut attachments = Attachments {
             handler: Some(Arc::new(Control::new(
                 self.memory.clone(),
                 self.functions.clone(),
                 self.requests.clone(),
+                files,
             ))),
             ..Default::default()
         };

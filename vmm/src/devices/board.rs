@@ -71,7 +71,7 @@ impl Board {
         let routes = Arc::new(Routes::default());
         let router: Arc<dyn InterruptRouter> = routes.clone();
         let devices = Devices::new(specifications, &memory, &router).unwrap();
-        let attachments = devices.attach().unwrap();
+        let attachments = devices.attach(0..0).unwrap();
         let board = Self {
             memory,
             devices,

@@ -1,5 +1,6 @@
 //! The control device: what the kernel, and only the kernel, can ask of the VMM.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use exo_abi::address::PAGE_SIZE;
@@ -19,19 +20,24 @@ pub struct Control {
     memory: GuestMemory,
     functions: Vec<Arc<Function>>,
     requests: Arc<Requests>,
+    /// Memory that shows files of the host.
+    files: Range<u64>,
 }
 
 impl Control {
-    /// Commands over `memory` and `functions`, the first of which is the IOMMU, and over the host's requests.
+    /// Commands over `memory` and `functions`, the first of which is the IOMMU, and over the host's requests; `files` is where memory
+    /// shows files.
     pub fn new(
         memory: GuestMemory,
         functions: Vec<Arc<Function>>,
         requests: Arc<Requests>,
+        files: Range<u64>,
     ) -> Self {
         Self {
             memory,
             functions,
             requests,
+            files,
         }
     }
 
@@ -58,7 +64,8 @@ impl Control {
         let Some((region, offset)) = self.memory.to_region_addr(start) else {
             return false;
         };
-        scrub::discard(region, offset, length)
+        let shows_files = place < self.files.end && self.files.start < place + length as u64;
+        scrub::discard(region, offset, length, shows_files)
     }
 
     fn set_extent(&self, arguments: &[u64; 6]) -> bool {

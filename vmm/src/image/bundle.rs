@@ -10,6 +10,7 @@ use exo_abi::function::FunctionRecord;
 use exo_abi::layout::Sizes;
 use vm_memory::ByteValued;
 
+use super::attachment::AttachedFiles;
 use crate::memory::Plain;
 
 /// A bundle whose pages are all assigned, but not written yet.
@@ -21,6 +22,8 @@ pub struct Bundle {
     pub environments: Vec<EnvironmentRecord>,
     /// One record per function; the devices fill them in.
     pub functions: Vec<FunctionRecord>,
+    /// Files that the first environment finds in memory; not a part of the bundle.
+    pub files: AttachedFiles,
     pub(super) pieces: Vec<Piece>,
 }
 

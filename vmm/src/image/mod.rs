@@ -8,5 +8,6 @@ pub(crate) mod fixture;
 pub mod home;
 pub mod manifest;
 pub mod planner;
+pub mod root;
 pub mod size;
 pub mod slice;

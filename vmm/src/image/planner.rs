@@ -16,7 +16,7 @@ use exo_abi::function::FunctionRecord;
 use exo_abi::layout::MEMORY_MAX;
 use exo_abi::port::PortRange;
 
-use super::attachment::Attachment;
+use super::attachment::AttachedFiles;
 use super::bundle::{Bundle, Piece, Source};
 use super::executable::Executable;
 use super::manifest::{
@@ -40,15 +40,15 @@ pub struct Choices<'a> {
     pub slice: SliceLength,
     /// Whether there are device functions; without, no environment is given any, nor extents.
     pub functions: bool,
-    /// A file that the first environment finds in its memory; its first argument then says where.
-    pub attachment: Option<&'a Attachment>,
+    /// Files that the first environment finds in its memory.
+    pub files: AttachedFiles,
     /// Sectors of each disk.
     pub disks: &'a [u64],
 }
 
 impl Bundle {
     /// Reads the programs and assigns pages to them.
-    pub fn plan(manifest: &Manifest, choices: &Choices<'_>) -> Result<Self, Error> {
+    pub fn plan(manifest: &Manifest, choices: Choices<'_>) -> Result<Self, Error> {
         let functions = match (choices.functions, manifest.functions.len()) {
             (false, _) | (_, 0) => 0,
             // Function 0 is the IOMMU.
@@ -59,7 +59,7 @@ impl Bundle {
             + size_of::<FunctionRecord>() * functions;
         let mut planner = Planner {
             manifest,
-            choices,
+            choices: &choices,
             programs: BTreeMap::new(),
             next_page: pages_for(records as u64),
             pieces: Vec::new(),
@@ -93,6 +93,7 @@ impl Bundle {
             functions: vec![FunctionRecord::default(); functions],
             pieces: planner.pieces,
             environments,
+            files: choices.files,
         })
     }
 }
@@ -142,6 +143,8 @@ impl<'a> Planner<'a> {
             ports: [PortRange::default(); ENVIRONMENT_PORTS_MAX],
             extents: [ExtentGrant::default(); ENVIRONMENT_EXTENTS_MAX],
             functions: [0; exo_abi::bundle::ENVIRONMENT_FUNCTIONS_MAX],
+            attached_first: 0,
+            attached_blocks: 0,
         };
         if record.vcpu >= self.choices.vcpus {
             return Err(Error::Usage(format!(
@@ -156,24 +159,24 @@ impl<'a> Planner<'a> {
         let mut end = PROGRAM_BASE;
         self.segments(&program, &mut slots, &mut end)?;
         let given = self.choices.arguments;
-        let mut arguments = if index == 0 && !given.is_empty() {
-            given.to_vec()
+        let arguments = if index == 0 && !given.is_empty() {
+            given
         } else {
-            environment.arguments.clone()
+            &environment.arguments
         };
-        if let Some(attachment) = self.choices.attachment.filter(|_| index == 0) {
-            let segment = self.attachment(&program, end + PAGE_SIZE, attachment)?;
-            let page = segment.first_page - record.first_page;
-            arguments.insert(0, attachment.argument(segment.address, page));
-            end = segment.address + u64::from(segment.pages) * PAGE_SIZE;
-            *slots.next().ok_or_else(|| too_many_segments(&program))? = segment;
+        let files = &self.choices.files;
+        if index == 0 && files.blocks() != 0 {
+            let (first, blocks) = (files.first_block(), files.blocks());
+            // Both are below `MEMORY_MAX`, or the machine is refused.
+            record.attached_first = u32::try_from(first).unwrap_or(u32::MAX);
+            record.attached_blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
         }
         if !arguments.is_empty() {
             // One page of distance, so that a program that runs over its end faults.
             record.arguments = end + PAGE_SIZE;
             record.argument_count = arguments.len() as u32;
             *slots.next().ok_or_else(|| too_many_segments(&program))? =
-                self.arguments(&program, record.arguments, &arguments)?;
+                self.arguments(&program, record.arguments, arguments)?;
         }
         record.pages = self.page_number(&program)? - record.first_page;
         for (slot, ports) in record.ports.iter_mut().zip(environment.port_ranges()) {
@@ -204,26 +207,6 @@ impl<'a> Planner<'a> {
         }
         self.check_quotas(environment, &mut record)?;
         Ok(record)
-    }
-
-    /// The pages with the attached file, to be mapped at `address`.
-    fn attachment(
-        &mut self,
-        program: &Executable,
-        address: u64,
-        attachment: &Attachment,
-    ) -> Result<Segment, Error> {
-        let pages = pages_for(attachment.bytes);
-        let segment = self.segment(program, address, pages, Rights::READ_WRITE)?;
-        self.pieces.push(Piece {
-            offset: u64::from(segment.first_page) * PAGE_SIZE,
-            source: Source::File {
-                file: attachment.file.clone(),
-                from: 0,
-                length: attachment.bytes,
-            },
-        });
-        Ok(segment)
     }
 
     /// The pages with the arguments, to be mapped at `address`.
@@ -258,23 +241,25 @@ impl<'a> Planner<'a> {
         environment: &Environment,
         record: &mut EnvironmentRecord,
     ) -> Result<(), Error> {
+        let attached = u64::from(record.attached_blocks) * BLOCK_FRAMES;
         let frames = u64::from(record.pages) + u64::from(record.grant_blocks) * BLOCK_FRAMES;
         let quota = environment
             .quota
             .frames
             .map_or(frames + SPARE_FRAMES, u64::from);
-        record.frames_quota =
-            u32::try_from(quota).map_err(|_| self.bad(environment, "memory is too large"))?;
+        record.frames_quota = u32::try_from(quota + attached)
+            .map_err(|_| self.bad(environment, "memory is too large"))?;
         if quota < frames {
             return Err(self.bad(
                 environment,
                 &format!("quota.frames = {quota}, but program and memory alone are {frames} frames; raise it"),
             ));
         }
-        // Grant, image, ports, extents, functions, environments.
+        // Grant, image, attached blocks, ports, extents, functions, environments.
         let ports = record.ports.iter().filter(|ports| ports.count != 0);
         let extents = record.extents.iter().filter(|extent| extent.sectors != 0);
         let capabilities = 2
+            + u32::from(record.attached_blocks != 0)
             + (ports.count() + extents.count()) as u32
             + record.function_count
             + u32::from(record.environments != 0);

@@ -67,10 +67,10 @@ impl Setup {
             vcpus: self.vcpus,
             slice: SliceLength::DEFAULT,
             functions: true,
-            attachment: None,
+            files: AttachedFiles::default(),
             disks: &[],
         };
-        Bundle::plan(&Manifest::parse(&self.manifest, "t")?, &choices)
+        Bundle::plan(&Manifest::parse(&self.manifest, "t")?, choices)
     }
 
     fn refusal(&self) -> String {
@@ -160,10 +160,10 @@ fn without_functions_nobody_has_any() {
         vcpus: 2,
         slice: SliceLength::DEFAULT,
         functions: false,
-        attachment: None,
+        files: AttachedFiles::default(),
         disks: &[],
     };
-    let bundle = Bundle::plan(&Manifest::parse(&setup.manifest, "t").unwrap(), &choices).unwrap();
+    let bundle = Bundle::plan(&Manifest::parse(&setup.manifest, "t").unwrap(), choices).unwrap();
     assert_eq!(
         (bundle.header.function_count, bundle.functions.len()),
         (0, 0)

@@ -9,6 +9,7 @@ use super::ending::End;
 use super::{Attachments, Machine, Parts};
 use crate::crash::Crashes;
 use crate::error::Error;
+use crate::image::attachment::AttachedFiles;
 use crate::image::bundle::Bundle;
 use crate::image::executable::Executable;
 use crate::image::fixture::Elf;
@@ -49,10 +50,10 @@ fn boot(code: &[u8], vcpus: u32) -> Option<(End, String)> {
         vcpus,
         slice: SliceLength::DEFAULT,
         functions: true,
-        attachment: None,
+        files: AttachedFiles::default(),
         disks: &[],
     };
-    let bundle = Bundle::plan(&manifest, &choices).unwrap();
+    let bundle = Bundle::plan(&manifest, choices).unwrap();
     let kernel = Executable::read("kernel", &kernel).unwrap();
     let output = Output::default();
     let parts = Parts {

@@ -18,7 +18,7 @@ pub const BOOT_DATA_END: u64 = 0x8000;
 /// The map of one machine.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryMap {
-    /// Bytes of memory.
+    /// Bytes of memory, attached blocks included.
     pub memory: u64,
     /// The kernel's own layout, as the kernel computes it too.
     pub layout: Layout,
@@ -55,7 +55,8 @@ impl MemoryMap {
 
     /// The map, if all fits: the kernel, the bundle in memory that the kernel can map, the grants.
     fn place(kernel_end: u64, bundle: &Bundle, memory: u64) -> Option<Self> {
-        let layout = Layout::new(bundle.sizes(kernel_end, memory_end(memory)))?;
+        let whole = bundle.files.memory().max(memory);
+        let layout = Layout::new(bundle.sizes(kernel_end, memory_end(whole)))?;
         let bundle_end = align_up(layout.end.checked_add(bundle.bytes())?, BLOCK_SIZE)?;
         let needed = bundle
             .grant_blocks()
@@ -63,7 +64,7 @@ impl MemoryMap {
             .checked_add(bundle_end)?;
         (bundle_end <= KERNEL_LIMIT.min(memory).min(DEVICE_HOLE) && needed <= memory).then_some(
             Self {
-                memory,
+                memory: whole,
                 layout,
                 bundle: layout.end,
             },

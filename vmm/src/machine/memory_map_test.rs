@@ -5,6 +5,7 @@ use std::path::Path;
 use exo_abi::layout::KERNEL_DATA;
 
 use super::*;
+use crate::image::attachment::AttachedFiles;
 use crate::image::fixture::Elf;
 use crate::image::manifest::Manifest;
 use crate::image::planner::Choices;
@@ -22,10 +23,10 @@ fn bundle(folder: &Path, grant: &str) -> Bundle {
         vcpus: 1,
         slice: SliceLength::DEFAULT,
         functions: true,
-        attachment: None,
+        files: AttachedFiles::default(),
         disks: &[],
     };
-    Bundle::plan(&Manifest::parse(&text, "t").unwrap(), &choices).unwrap()
+    Bundle::plan(&Manifest::parse(&text, "t").unwrap(), choices).unwrap()
 }
 
 fn kernel(folder: &Path, physical: u64, memory_size: u64) -> Executable {

@@ -128,6 +128,7 @@ impl Machine {
         let map = MemoryMap::new(parts.kernel, &parts.bundle, parts.memory)?;
         let kvm = hypervisor::open()?;
         let memory = Arc::new(memory::map(map.memory)?);
+        parts.bundle.files.load(&memory)?;
         memory::decline_huge_pages(&memory, map.bundle + parts.bundle.bytes());
         let hypervisor = Hypervisor::new(&kvm, &memory)?;
         let mut vcpus = Vec::new();

@@ -49,6 +49,14 @@ pub fn claim_image(kernel: &mut Kernel, bundle: &Bundle, number: u64) {
         u64::from(record.pages),
     );
     grant(frames, number, "program");
+    let blocks = u64::from(record.attached_blocks);
+    if blocks != 0 {
+        let first = u64::from(record.attached_first) << BLOCK_ORDER;
+        let ledger = &mut kernel.ledger;
+        let allocation =
+            ledger.plan_allocation(id(number), first, blocks, u64::from(BLOCK_ORDER), 0);
+        ledger.commit_allocation(id(number), grant(allocation, number, "attached blocks"));
+    }
 }
 
 /// Makes the address space of an environment, gives it what the manifest says, and lets it run. The numbers of environments that it may
@@ -65,7 +73,11 @@ pub fn start_environment(
     let pages = EnvironmentPages::new(layout.environment_pages.start + number * ENVIRONMENT_PAGES);
     let ledger = &mut kernel.ledger;
     // What `claim_image` gave is all that it has yet.
-    let image = ledger.newest_capability(id).unwrap_or(Capability::NONE);
+    let newest = ledger.newest_capability(id).unwrap_or(Capability::NONE);
+    let (image, attached) = match ledger.older_capability(id, newest) {
+        Some(image) => (image, Some(newest)),
+        None => (newest, None),
+    };
     let space = AddressSpace::new(&mut kernel.pool, pages.physical());
     ledger.add_tables(id, KEPT_TABLES);
 
@@ -77,6 +89,14 @@ pub fn start_environment(
         &mut kernel.pool,
         allocation.first,
         allocation.count,
+        true,
+        &mut || ledger.add_tables(id, TABLE_FRAMES),
+    );
+
+    space.map_window(
+        &mut kernel.pool,
+        u64::from(record.attached_first) << BLOCK_ORDER,
+        u64::from(record.attached_blocks) << BLOCK_ORDER,
         true,
         &mut || ledger.add_tables(id, TABLE_FRAMES),
     );
@@ -109,6 +129,7 @@ pub fn start_environment(
     };
     give(memory);
     give(image);
+    attached.into_iter().for_each(&mut give);
     let ports = record.ports.iter().filter(|ports| ports.count != 0);
     for ports in ports.clone() {
         let refused = Err(Error::NotPermitted);

@@ -9,7 +9,7 @@ use exo_abi::address::PAGE_SIZE;
 use exo_abi::upcall::Vector;
 use exo_linux::dispatcher::Exception;
 use exo_linux::executable::Executable;
-use exo_linux::options::{Mode, Options};
+use exo_linux::options::{Attachment, Mode, Options};
 use exo_linux::process::Process;
 use exo_linux::rewrite::{Code, Rewriter};
 use exo_linux::{calls, dispatcher, loader, message, stack};
@@ -62,12 +62,14 @@ fn list_calls() {
 fn prepare() -> Result<(u64, u64), &'static str> {
     const MEMORY: &str = "it does not fit into the memory; give more with --memory";
     let options = Options::parse(environment::arguments())?;
-    let executable = Executable::read(options.attachment)?;
-    let mut process = Process::new(options);
+    let mut process = Process::new(options)
+        .map_err(|_| "its root file system cannot be read; check it on the host (e2fsck)")?;
+    process.enter_working_directory()?;
+    let file = process.find_program()?;
+    let executable = Executable::read(file)?;
     if process.options.mode == Mode::Call {
-        rewrite(&mut process, &executable).map_err(|_| MEMORY)?;
+        rewrite(&mut process, &executable, file).map_err(|_| MEMORY)?;
     }
-    let file = process.options.attachment;
     let loaded = loader::load(&mut process.memory, &executable, file).map_err(|_| MEMORY)?;
     let pointer = stack::build(&mut process, &loaded);
     open_console(&mut process);
@@ -76,7 +78,11 @@ fn prepare() -> Result<(u64, u64), &'static str> {
 }
 
 /// Rewrites the call sites of a program that is not loaded yet.
-fn rewrite(process: &mut Process, executable: &Executable) -> exo_linux::errno::Result<()> {
+fn rewrite(
+    process: &mut Process,
+    executable: &Executable,
+    file: Attachment,
+) -> exo_linux::errno::Result<()> {
     let bias = loader::bias(executable);
     let lowest = executable
         .segments
@@ -90,7 +96,7 @@ fn rewrite(process: &mut Process, executable: &Executable) -> exo_linux::errno::
             let code = Code {
                 start: bias + segment.address,
                 bytes: segment.file_bytes,
-                alias: process.options.attachment.address + segment.offset,
+                alias: file.address + segment.offset,
             };
             rewriter.add_code(code, &mut process.statistics)?;
         }

@@ -1,16 +1,18 @@
 //! Reading and writing of open files.
 
 use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::ops::Bound;
 
 use linux_raw_sys::general::{
-    DT_CHR, DT_DIR, DT_FIFO, DT_LNK, DT_REG, DT_SOCK, DT_UNKNOWN, SEEK_CUR, SEEK_END, SEEK_SET,
-    SIGPIPE,
+    FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE, O_ACCMODE, O_RDONLY, SEEK_CUR,
+    SEEK_END, SEEK_SET, SIGPIPE,
 };
 
 use super::Arguments;
 use super::program::{self, Buffer};
 use crate::errno::{Errno, Result};
-use crate::files::node::{Content, Node};
+use crate::files::node::Node;
 use crate::files::open::OpenFile;
 use crate::files::status as encoding;
 use crate::process::Process;
@@ -102,16 +104,51 @@ pub fn seek(process: &mut Process, [number, offset, origin, ..]: Arguments) -> R
     Ok(target)
 }
 
+/// The open regular file behind a descriptor, to be written.
+fn to_write(process: &Process, number: u64) -> Result<Rc<OpenFile>> {
+    let file = process.descriptors.file(number)?.clone();
+    if file.flags.get() & O_ACCMODE == O_RDONLY {
+        return Err(Errno::EBADF);
+    }
+    Ok(file)
+}
+
 pub fn truncate_open(process: &mut Process, [number, bytes, ..]: Arguments) -> Result {
-    let file = file(process, number)?;
-    let Content::Regular(data) = &file.node.content else {
+    let file = process.descriptors.file(number)?.clone();
+    if bytes > i64::MAX as u64 || file.flags.get() & O_ACCMODE == O_RDONLY {
         return Err(Errno::EINVAL);
-    };
-    let bytes = usize::try_from(bytes).map_err(|_| Errno::EINVAL)?;
+    }
+    let data = file.node.data().map_err(|_| Errno::EINVAL)?;
+    data.borrow_mut().resize(bytes, &process.memory)?;
+    file.node.touch(process.tree.store.now());
+    Ok(0)
+}
+
+/// Space is there already; what is asked for beyond the end makes the file longer, and a hole reads as zero.
+pub fn allocate(process: &mut Process, [number, mode, offset, bytes, ..]: Arguments) -> Result {
+    const PUNCH: u32 = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    let file = to_write(process, number)?;
+    let end = offset
+        .checked_add(bytes)
+        .filter(|&end| end <= i64::MAX as u64);
+    if bytes == 0 || end.is_none() {
+        return Err(Errno::EINVAL);
+    }
+    let data = file.node.data().map_err(|_| Errno::ENODEV)?;
     let mut data = data.borrow_mut();
-    let more = bytes.saturating_sub(data.len());
-    data.try_reserve(more).map_err(|_| Errno::ENOSPC)?;
-    data.resize(bytes, 0);
+    let end = end.ok_or(Errno::EFBIG)?;
+    match mode as u32 {
+        0 if end > data.size() => data.resize(end, &process.memory)?,
+        0 | FALLOC_FL_KEEP_SIZE => {}
+        PUNCH | FALLOC_FL_ZERO_RANGE => {
+            if mode as u32 == FALLOC_FL_ZERO_RANGE && end > data.size() {
+                data.resize(end, &process.memory)?;
+            }
+            data.clear(offset, end, &mut process.memory)?;
+        }
+        _ => return Err(Errno::EOPNOTSUPP),
+    }
+    file.node.touch(process.tree.store.now());
     Ok(0)
 }
 
@@ -126,33 +163,38 @@ pub fn status(process: &mut Process, [number, address, ..]: Arguments) -> Result
     Ok(0)
 }
 
-fn kind(node: &Node) -> u8 {
-    let kind = match node.content {
-        Content::Regular(_) => DT_REG,
-        Content::Directory(_) => DT_DIR,
-        Content::Link(_) => DT_LNK,
-        Content::Device(_) | Content::Terminal(_) => DT_CHR,
-        Content::Pipe(_) | Content::Stream(..) => DT_FIFO,
-        Content::Socket(_) => DT_SOCK,
-        Content::Counter(_) | Content::Timer(_) | Content::Signals(_) | Content::Epoll(_) => {
-            DT_UNKNOWN
-        }
-    };
-    kind as u8
+/// Everything of all files is in memory.
+pub fn synchronize_all(_: &mut Process, _: Arguments) -> Result {
+    Ok(0)
 }
 
-/// Writes `struct linux_dirent64` entries.
+fn kind(node: &Node) -> u8 {
+    const SHIFT: u32 = 12;
+    (node.kind() >> SHIFT) as u8
+}
+
+/// Writes `struct linux_dirent64` entries. The names are read on behind the last one that was, whatever was made or taken away since.
 pub fn read_directory(process: &mut Process, [number, address, bytes, ..]: Arguments) -> Result {
     let file = file(process, number)?;
     let names = file.node.names()?.borrow();
     let parent = file.above.iter().nth_back(1).unwrap_or(&file.node);
     let dots = [(&b"."[..], &file.node), (&b".."[..], parent)];
-    let all = dots
-        .into_iter()
-        .chain(names.iter().map(|(name, node)| (name.as_slice(), node)));
-    let mut entries = alloc::vec::Vec::new();
     let mut next = file.offset.get();
-    for (name, node) in all.skip(next as usize) {
+    let listed = file.listed.borrow().clone();
+    let (rest, skipped) = match listed {
+        Some((offset, name)) if offset == next => {
+            let behind = (Bound::Excluded(name), Bound::Unbounded);
+            (names.range(behind), 0)
+        }
+        _ => (names.range(Vec::new()..), next.saturating_sub(2)),
+    };
+    let all = dots.into_iter().skip(next.min(2) as usize).chain(
+        rest.skip(skipped as usize)
+            .map(|(name, node)| (name.as_slice(), node)),
+    );
+    let mut entries = Vec::new();
+    let mut last = None;
+    for (name, node) in all {
         // Number, offset, length, kind, name with its zero; a multiple of 8 bytes.
         let length = (19 + name.len() + 1).next_multiple_of(8);
         if (entries.len() + length) as u64 > bytes {
@@ -169,8 +211,17 @@ pub fn read_directory(process: &mut Process, [number, address, bytes, ..]: Argum
         entries.push(kind(node));
         entries.extend(name);
         entries.resize(end, 0);
+        last = Some(name);
     }
     program::write(process, address, &entries)?;
+    if let Some(name) = last.filter(|_| next > 2) {
+        file.listed.replace(Some((next, name.to_vec())));
+    }
     file.offset.set(next);
     Ok(entries.len() as u64)
+}
+
+/// Advice is taken as such.
+pub fn advise(process: &mut Process, [number, ..]: Arguments) -> Result {
+    file(process, number).map(|_| 0)
 }

@@ -86,7 +86,7 @@ impl Timeout {
         Ok(Some(match (self.is_absolute, self.is_real) {
             (false, _) => time::now().saturating_add(time),
             (true, false) => time,
-            (true, true) => time.saturating_sub(process.epoch),
+            (true, true) => time.saturating_sub(process.tree.store.epoch()),
         }))
     }
 }

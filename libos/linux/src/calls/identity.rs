@@ -22,8 +22,32 @@ pub fn parent(process: &mut Process, _: Arguments) -> Result {
     Ok(u64::from(process.member.parent.get()))
 }
 
-/// The superuser: there is nobody else.
-pub fn user(_: &mut Process, _: Arguments) -> Result {
+pub fn user(process: &mut Process, _: Arguments) -> Result {
+    Ok(u64::from(process.credentials.user))
+}
+
+pub fn group(process: &mut Process, _: Arguments) -> Result {
+    Ok(u64::from(process.credentials.group))
+}
+
+/// Real, effective and saved number are one.
+fn write_three(process: &mut Process, number: u32, addresses: Arguments) -> Result {
+    for address in addresses.into_iter().take(3) {
+        program::write(process, address, &number.to_le_bytes())?;
+    }
+    Ok(0)
+}
+
+pub fn users(process: &mut Process, addresses: Arguments) -> Result {
+    write_three(process, process.credentials.user, addresses)
+}
+
+pub fn groups(process: &mut Process, addresses: Arguments) -> Result {
+    write_three(process, process.credentials.group, addresses)
+}
+
+/// There are no further groups.
+pub fn no_groups(_: &mut Process, _: Arguments) -> Result {
     Ok(0)
 }
 

@@ -12,7 +12,7 @@ use exo_rt::program_memory;
 use crate::errno::{Errno, Result};
 use crate::files::asker::Asker;
 use crate::files::path::PATH_MAX;
-use crate::memory::MEMORY_END;
+use crate::memory::{MEMORY_END, Memory};
 use crate::process::Process;
 use crate::signal::Information;
 use crate::wait::{Interrupted, Stop, Wait, WaitQueue};
@@ -266,12 +266,40 @@ impl<'p> Buffer<'p> {
         })
     }
 
-    /// Fills in zeros.
-    pub fn put_zeros(&mut self) -> Result<()> {
-        while self.left != 0 {
-            self.put(&ZEROS)?;
+    /// Fills in zeros, as many as there is room for but at most `bytes`; says how many.
+    pub fn put_zeros(&mut self, bytes: u64) -> Result {
+        let mut left = bytes.min(self.left);
+        while left != 0 {
+            let piece = (left as usize).min(ZEROS.len());
+            left -= self.put(ZEROS.get(..piece).unwrap_or_default())? as u64;
         }
-        Ok(())
+        Ok(bytes)
+    }
+
+    /// Fills in bytes that lie at an address of the personality's own; says how many.
+    pub fn put_from(&mut self, address: u64, bytes: u64) -> Result {
+        self.for_each(bytes as usize, true, |to, range| {
+            program_memory::copy(address + range.start as u64, to, range.len() as u64)
+        })
+        .map(|moved| moved as u64)
+    }
+
+    /// Takes bytes to an address of the personality's own; says how many.
+    pub fn take_to(&mut self, address: u64, bytes: u64) -> Result {
+        self.for_each(bytes as usize, false, |from, range| {
+            program_memory::copy(from, address + range.start as u64, range.len() as u64)
+        })
+        .map(|moved| moved as u64)
+    }
+
+    /// The memory of the program, for what is done on the way.
+    pub fn memory(&mut self) -> &mut Memory {
+        &mut self.process.memory
+    }
+
+    /// The time, in nanoseconds since 1970.
+    pub fn now(&self) -> u64 {
+        self.process.tree.store.now()
     }
 
     /// Takes as many bytes as there are, or as `into` holds; says how many.

@@ -25,7 +25,7 @@ pub fn now() -> u64 {
 /// Nanoseconds of a clock.
 pub fn read(process: &Process, clock: u64) -> Result {
     match clock as u32 {
-        CLOCK_REALTIME | CLOCK_REALTIME_COARSE => Ok(process.epoch + now()),
+        CLOCK_REALTIME | CLOCK_REALTIME_COARSE => Ok(process.tree.store.now()),
         CLOCK_MONOTONIC
         | CLOCK_MONOTONIC_RAW
         | CLOCK_MONOTONIC_COARSE
@@ -51,7 +51,7 @@ pub fn resolution(process: &mut Process, [clock, address, ..]: Arguments) -> Res
 }
 
 pub fn time_of_day(process: &mut Process, [address, ..]: Arguments) -> Result {
-    let time = process.epoch + now();
+    let time = process.tree.store.now();
     if address != 0 {
         program::write_words(process, address, &[time / SECOND, time % SECOND / 1000])?;
     }
@@ -59,7 +59,7 @@ pub fn time_of_day(process: &mut Process, [address, ..]: Arguments) -> Result {
 }
 
 pub fn seconds(process: &mut Process, [address, ..]: Arguments) -> Result {
-    let time = (process.epoch + now()) / SECOND;
+    let time = process.tree.store.now() / SECOND;
     if address != 0 {
         program::write_words(process, address, &[time])?;
     }

@@ -23,6 +23,12 @@ pub struct Descriptor {
 pub struct Descriptors(Vec<Option<Descriptor>>);
 
 impl Descriptors {
+    /// The numbers in use.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> {
+        let used = self.0.iter().enumerate();
+        used.filter_map(|(number, slot)| slot.as_ref().map(|_| number as u32))
+    }
+
     /// The open file behind a descriptor.
     pub fn file(&self, number: u64) -> Result<&Rc<OpenFile>> {
         self.get(number).map(|descriptor| &descriptor.file)

@@ -29,7 +29,7 @@ impl Device {
         match self {
             Self::Terminal => Err(Errno::ENXIO),
             Self::Null => Ok(()),
-            Self::Zero => buffer.put_zeros(),
+            Self::Zero => buffer.put_zeros(buffer.left()).map(drop),
             Self::Random => {
                 while buffer.left() != 0 {
                     buffer.put(&random((buffer.left() as usize).min(PIECE)))?;
@@ -46,6 +46,12 @@ impl Device {
         }
         buffer.skip(buffer.left());
         Ok(())
+    }
+
+    /// The device with a number.
+    pub fn with_number(number: u64) -> Option<Self> {
+        let mut all = [Self::Terminal, Self::Null, Self::Zero, Self::Random].into_iter();
+        all.find(|device| device.number() == number)
     }
 
     /// Device number, as `stat` shows it: those of Linux.

@@ -2,7 +2,7 @@
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 
 use linux_raw_sys::general::{
     O_ACCMODE, O_APPEND, O_NONBLOCK, O_RDONLY, O_WRONLY, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM,
@@ -23,22 +23,30 @@ pub struct OpenFile {
     pub node: Rc<Node>,
     /// Directories from the root down to it, where it is a directory itself.
     pub above: Vec<Rc<Node>>,
+    /// The path by which it was opened; empty where it has no name.
+    pub path: Vec<u8>,
     /// Where the next read or write is; in a directory, how many names were read.
     pub offset: Cell<u64>,
+    /// The last name of a directory that was read, and the offset behind it.
+    pub listed: RefCell<Option<(u64, Vec<u8>)>>,
     /// The flags of `open`.
     pub flags: Cell<u32>,
 }
 
-/// Largest file.
-const FILE_BYTES_MAX: u64 = 1 << 30;
-
 impl OpenFile {
     /// Opens a node.
     pub fn new(node: Rc<Node>, above: Vec<Rc<Node>>, flags: u32) -> Rc<Self> {
+        Self::named(node, above, Vec::new(), flags)
+    }
+
+    /// Opens a node that was found by a path.
+    pub fn named(node: Rc<Node>, above: Vec<Rc<Node>>, path: Vec<u8>, flags: u32) -> Rc<Self> {
         let file = Self {
             node,
             above,
+            path,
             offset: Cell::new(0),
+            listed: RefCell::new(None),
             flags: Cell::new(flags),
         };
         if let Content::Pipe(pipe) = &file.node.content {
@@ -109,12 +117,7 @@ impl OpenFile {
         }
         let how = self.how();
         match &self.node.content {
-            Content::Regular(data) => {
-                let data = data.borrow();
-                let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                buffer.put(data.get(start..).unwrap_or_default())?;
-                Ok(())
-            }
+            Content::Regular(data) => Ok(data.borrow_mut().read(offset, buffer)?),
             Content::Device(device) => Ok(device.read(buffer)?),
             Content::Stream(stream, console) => console.read(*stream, buffer, how.now),
             Content::Terminal(terminal) => terminal.read(buffer, how),
@@ -124,7 +127,7 @@ impl OpenFile {
             Content::Timer(timer) => timer.read(buffer, how.now),
             Content::Signals(signals) => signals.read(buffer, how.now),
             Content::Directory(_) => Err(Errno::EISDIR.into()),
-            Content::Link(_) | Content::Epoll(_) => Err(Errno::EINVAL.into()),
+            Content::Link(_) | Content::Epoll(_) | Content::Report(_) => Err(Errno::EINVAL.into()),
         }
     }
 
@@ -135,7 +138,10 @@ impl OpenFile {
         buffer.resume();
         let how = self.how();
         match &self.node.content {
-            Content::Regular(data) => Ok(write_regular(&mut data.borrow_mut(), offset, buffer)?),
+            Content::Regular(data) => {
+                self.node.touch(buffer.now());
+                Ok(data.borrow_mut().write(offset, buffer)?)
+            }
             Content::Device(device) => Ok(device.write(buffer)?),
             Content::Stream(stream, console) => console.write(*stream, buffer, how.now),
             Content::Terminal(terminal) => terminal.write(buffer, how),
@@ -143,9 +149,11 @@ impl OpenFile {
             Content::Socket(socket) => socket.write(buffer, how),
             Content::Counter(counter) => counter.write(buffer, how.now),
             Content::Directory(_) => Err(Errno::EISDIR.into()),
-            Content::Link(_) | Content::Epoll(_) | Content::Timer(_) | Content::Signals(_) => {
-                Err(Errno::EINVAL.into())
-            }
+            Content::Link(_)
+            | Content::Epoll(_)
+            | Content::Timer(_)
+            | Content::Signals(_)
+            | Content::Report(_) => Err(Errno::EINVAL.into()),
         }
     }
 
@@ -186,20 +194,35 @@ impl OpenFile {
             Content::Signals(signals) => signals.readiness(asker),
             Content::Stream(stream, console) => console.readiness(*stream),
             Content::Terminal(terminal) => terminal.readiness(),
-            Content::Regular(_) | Content::Directory(_) | Content::Link(_) | Content::Device(_) => {
-                POLLIN | POLLOUT
-            }
+            _ => POLLIN | POLLOUT,
         };
         let normal = [(POLLIN, POLLRDNORM), (POLLOUT, POLLWRNORM)];
         let more = normal.iter().filter(|&&(bit, _)| ready & bit != 0);
         more.fold(ready, |ready, &(_, bit)| ready | bit)
     }
 
+    /// The path by which it was opened, or what it is.
+    pub fn name(&self) -> Vec<u8> {
+        let kind = match &self.node.content {
+            Content::Terminal(_) => "/dev/tty",
+            Content::Pipe(_) | Content::Stream(..) => "pipe",
+            Content::Socket(_) => "socket",
+            Content::Counter(_) => "anon_inode:[eventfd]",
+            Content::Timer(_) => "anon_inode:[timerfd]",
+            Content::Epoll(_) => "anon_inode:[eventpoll]",
+            _ => return self.path.clone(),
+        };
+        match kind.contains(['[', '/']) {
+            true => kind.as_bytes().to_vec(),
+            false => alloc::format!("{kind}:[{}]", self.node.number).into_bytes(),
+        }
+    }
+
     /// Whether it may not be ready: others cannot be waited for.
     pub fn can_wait(&self) -> bool {
         !matches!(
             self.node.content,
-            Content::Regular(_) | Content::Directory(_) | Content::Link(_)
+            Content::Regular(_) | Content::Directory(_) | Content::Link(_) | Content::Report(_)
         )
     }
 
@@ -248,8 +271,7 @@ impl OpenFile {
             Content::Signals(_) => queues.push(asker.signalled.clone()),
             Content::Stream(_, console) => console.queues(queues),
             Content::Terminal(terminal) => terminal.console().queues(queues),
-            Content::Regular(_) | Content::Directory(_) | Content::Link(_) | Content::Device(_) => {
-            }
+            _ => {}
         }
     }
 
@@ -277,25 +299,4 @@ impl Drop for OpenFile {
             pipe.close(self.reads(), self.writes());
         }
     }
-}
-
-fn write_regular(data: &mut Vec<u8>, offset: u64, buffer: &mut Buffer) -> Result<()> {
-    if buffer.left() == 0 {
-        return Ok(());
-    }
-    let end = offset
-        .checked_add(buffer.left())
-        .filter(|&end| end <= FILE_BYTES_MAX)
-        .ok_or(Errno::EFBIG)? as usize;
-    let before = data.len();
-    if before < end {
-        data.try_reserve(end - before).map_err(|_| Errno::ENOSPC)?;
-        data.resize(end, 0);
-    }
-    let place = data.get_mut(offset as usize..end).unwrap_or_default();
-    let written = buffer.take(place);
-    if written.is_err() {
-        data.truncate(before);
-    }
-    written.map(drop)
 }

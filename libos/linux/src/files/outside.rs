@@ -7,9 +7,10 @@ use linux_raw_sys::general::{O_RDONLY, O_RDWR, O_WRONLY, SIGWINCH};
 
 use super::console::{Console, Stream};
 use super::device::Device;
-use super::node::{Content, Node, Tree};
+use super::node::{Content, Node};
 use super::open::OpenFile;
 use super::terminal::Terminal;
+use super::tree::Tree;
 use crate::errno::{Errno, Result};
 use crate::options::Options;
 use crate::process::FIRST;

@@ -1,15 +1,20 @@
-//! From a path to a node.
+//! From a path to a node, and back.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use super::node::{Content, Node, Tree};
+use super::credentials::EXECUTE;
+use super::node::{Content, Node};
+use super::report::{self, Target};
 use crate::errno::{Errno, Result};
+use crate::process::Process;
 
 /// Symbolic links that one look-up follows at most, as under Linux.
 const LINKS_MAX: u32 = 40;
 /// Bytes that a path may have, its end included.
 pub const PATH_MAX: usize = 4096;
+/// Bytes that a name may have.
+const NAME_MAX: usize = 255;
 
 /// Where a path leads.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub struct Place {
     pub above: Vec<Rc<Node>>,
     /// The last name; empty where the path names `/` or ends in `.` or `..`.
     pub name: Vec<u8>,
+    /// Whether the path ended in `.`.
+    pub last_is_dot: bool,
     /// What has that name, if anything.
     pub node: Option<Rc<Node>>,
 }
@@ -39,40 +46,108 @@ impl Place {
     }
 
     /// What is there.
-    pub fn found(self) -> Result<Rc<Node>> {
-        self.node.ok_or(Errno::ENOENT)
+    pub fn found(&self) -> Result<&Rc<Node>> {
+        self.node.as_ref().ok_or(Errno::ENOENT)
+    }
+
+    /// The path that leads there.
+    pub fn path(&self) -> Result<Vec<u8>> {
+        let mut path = name_of(&self.above)?;
+        if !self.name.is_empty() {
+            if path.len() > 1 {
+                path.push(b'/');
+            }
+            path.extend(&self.name);
+        }
+        Ok(path)
     }
 }
 
-impl Tree {
-    /// Follows `path` from `start`, which is the path of a directory as a list of directories, the root first. `follow` says whether
-    /// a symbolic link as the last name is followed.
-    pub fn look_up(&self, start: &[Rc<Node>], path: &[u8], follow: bool) -> Result<Place> {
-        if path.is_empty() {
-            return Err(Errno::ENOENT);
+/// The path of a directory, given as the directories from the root down to it.
+pub fn name_of(chain: &[Rc<Node>]) -> Result<Vec<u8>> {
+    let mut path = Vec::new();
+    for pair in chain.windows(2) {
+        let [above, below] = pair else { continue };
+        let names = above.names()?.borrow();
+        let name = names.iter().find(|(_, node)| Rc::ptr_eq(node, below));
+        path.push(b'/');
+        path.extend(name.ok_or(Errno::ENOENT)?.0);
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    Ok(path)
+}
+
+/// What a name in a directory means to a process.
+fn find(
+    process: &Process,
+    above: &[Rc<Node>],
+    here: &Node,
+    name: &[u8],
+) -> Result<Option<Rc<Node>>> {
+    if name.len() > NAME_MAX {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    let found = here.names()?.borrow().get(name).cloned();
+    let is_number = name.iter().all(u8::is_ascii_digit);
+    if found.is_some() || !is_number || above.len() != 2 {
+        return Ok(found);
+    }
+    // In `/proc`, the directory of a process is made when somebody asks for it.
+    let processes = process
+        .tree
+        .root
+        .names()?
+        .borrow()
+        .get(&b"proc"[..])
+        .cloned();
+    let is_own = name == alloc::format!("{}", process.member.number).as_bytes();
+    match processes {
+        Some(processes) if is_own && core::ptr::eq(&*processes, here) => {
+            Ok(Some(report::of_process(process)))
         }
-        let mut above: Vec<Rc<Node>> = match path.first() {
-            Some(b'/') => alloc::vec![self.root.clone()],
-            _ => start.to_vec(),
-        };
-        let mut rest: Vec<Vec<u8>> = components(path).rev().collect();
-        let mut links = 0;
-        while let Some(name) = rest.pop() {
-            let here = above.last().ok_or(Errno::ENOENT)?.clone();
-            let names = here.names()?;
-            if name == b"." {
-                continue;
+        _ => Ok(None),
+    }
+}
+
+/// Follows `path` from `start`, which is the path of a directory as a list of directories, the root first. `follow` says whether
+/// a symbolic link as the last name is followed.
+pub fn look_up(process: &Process, start: &[Rc<Node>], path: &[u8], follow: bool) -> Result<Place> {
+    if path.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    let mut above: Vec<Rc<Node>> = match path.first() {
+        Some(b'/') => alloc::vec![process.tree.root.clone()],
+        _ => start.to_vec(),
+    };
+    let mut rest: Vec<Vec<u8>> = components(path).rev().collect();
+    let mut links = 0;
+    while let Some(name) = rest.pop() {
+        let here = above.last().ok_or(Errno::ENOENT)?.clone();
+        if !here.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        process.credentials.check(&here, EXECUTE)?;
+        if name == b"." {
+            continue;
+        }
+        if name == b".." {
+            if above.len() > 1 {
+                above.pop();
             }
-            if name == b".." {
-                if above.len() > 1 {
-                    above.pop();
-                }
-                continue;
-            }
-            let found = names.borrow().get(&name).cloned();
-            let is_last = rest.is_empty();
-            match found.as_ref().map(|node| &node.content) {
-                Some(Content::Link(target)) if follow || !is_last => {
+            continue;
+        }
+        let mut found = find(process, &above, &here, &name)?;
+        let is_last = rest.is_empty();
+        if follow || !is_last || path.ends_with(b"/") {
+            let target = match found.as_ref().map(|node| &node.content) {
+                Some(Content::Link(target)) => Some(Target::Path(target.clone())),
+                Some(Content::Report(report)) if report.is_link() => Some(report.target(process)?),
+                _ => None,
+            };
+            match target {
+                Some(Target::Path(target)) => {
                     links += 1;
                     if links > LINKS_MAX {
                         return Err(Errno::ELOOP);
@@ -80,31 +155,34 @@ impl Tree {
                     if target.first() == Some(&b'/') {
                         above.truncate(1);
                     }
-                    rest.extend(components(target).rev());
+                    rest.extend(components(&target).rev());
+                    continue;
                 }
-                _ if is_last => {
-                    if path.ends_with(b"/") && !matches!(&found, Some(node) if node.names().is_ok())
-                    {
-                        return Err(found.map_or(Errno::ENOENT, |_| Errno::ENOTDIR));
-                    }
-                    return Ok(Place {
-                        above,
-                        name,
-                        node: found,
-                    });
-                }
-                _ => above.push(found.ok_or(Errno::ENOENT)?),
+                Some(Target::Node(node)) => found = Some(node),
+                None => {}
             }
         }
-        Ok(Place {
-            node: above.last().cloned(),
-            above,
-            name: Vec::new(),
-        })
+        if is_last {
+            if path.ends_with(b"/") && !matches!(&found, Some(node) if node.is_directory()) {
+                return Err(found.map_or(Errno::ENOENT, |_| Errno::ENOTDIR));
+            }
+            return Ok(Place {
+                above,
+                name,
+                last_is_dot: false,
+                node: found,
+            });
+        }
+        above.push(found.ok_or(Errno::ENOENT)?);
     }
+    Ok(Place {
+        node: above.last().cloned(),
+        above,
+        name: Vec::new(),
+        last_is_dot: path.ends_with(b"/.") || path == b".",
+    })
 }
 
-/// The names of a path.
 fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> {
     path.split(|&byte| byte == b'/')
         .filter(|name| !name.is_empty())

@@ -25,6 +25,16 @@ pub struct Run {
 pub struct Capabilities(BTreeMap<u64, (u64, Capability)>);
 
 impl Capabilities {
+    /// Those of the blocks that the environment started with, among which are the attached ones.
+    pub fn initial() -> Self {
+        let initial = environment::capabilities_of(Kind::Blocks);
+        Self(
+            initial
+                .map(|(capability, entry)| (entry.first, (entry.count, capability)))
+                .collect(),
+        )
+    }
+
     /// Frames from `first` on can be mapped under `capability`.
     pub fn add(&mut self, first: u64, count: u64, capability: Capability) {
         self.0.insert(first, (count, capability));
@@ -82,10 +92,4 @@ impl Frames {
             capabilities.of(one) == capabilities.of(other)
         });
     }
-}
-
-/// The frames of the image, and the capability that covers them.
-pub fn image() -> Option<(u64, u64, Capability)> {
-    let (capability, entry) = environment::capabilities_of(Kind::Frames).next()?;
-    Some((entry.first, entry.count, capability))
 }

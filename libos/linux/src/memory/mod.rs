@@ -5,6 +5,7 @@
 //! the program's file, mapped when it is loaded. Frames are the family's; regions and the arena are one process's.
 
 pub mod arena;
+mod description;
 pub mod frames;
 pub mod mapping;
 pub mod region;
@@ -67,7 +68,7 @@ impl Memory {
     pub fn new(frames: Rc<RefCell<Frames>>) -> Self {
         Self {
             frames,
-            capabilities: Capabilities::default(),
+            capabilities: Capabilities::initial(),
             regions: BTreeMap::new(),
             next_lazy: LAZY_START,
             arena: Arena::new(ARENA_START),

@@ -1,0 +1,49 @@
+//! What is told of a program's memory.
+
+use alloc::format;
+use alloc::string::String;
+
+use exo_abi::Rights;
+use exo_abi::address::PAGE_SIZE;
+use exo_rt::window;
+
+use super::Memory;
+
+impl Memory {
+    /// The frame of an address in the attached blocks.
+    pub fn frame_of_attached(address: u64) -> Option<u64> {
+        window::physical(address).map(|physical| physical / PAGE_SIZE)
+    }
+
+    /// Pages that the program's regions have.
+    pub fn pages(&self) -> u64 {
+        let sizes = self.regions.iter();
+        sizes
+            .map(|(start, region)| (region.end - start) / PAGE_SIZE)
+            .sum()
+    }
+
+    /// The regions as `/proc/self/maps` tells of them (proc(5)).
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        for (start, region) in &self.regions {
+            let right = |right, letter| {
+                if region.rights.contains(right) {
+                    letter
+                } else {
+                    '-'
+                }
+            };
+            let (read, write, execute) = (
+                right(Rights::READ, 'r'),
+                right(Rights::WRITE, 'w'),
+                right(Rights::EXECUTE, 'x'),
+            );
+            let end = region.end;
+            text.push_str(&format!(
+                "{start:012x}-{end:012x} {read}{write}{execute}p 00000000 00:00 0 \n"
+            ));
+        }
+        text
+    }
+}
