@@ -118,6 +118,14 @@ fn signals_come_and_interrupt_as_on_the_host() {
     compare(&program, &[]);
 }
 
+#[test]
+fn timers_and_turns_come_in_the_midst_of_computing() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "timers");
+    compare(&program, &[]);
+}
+
 /// The numbers of the line that `--stats` prints: calls, traps, rewritten, found late, left.
 fn statistics(text: &str) -> [u64; 5] {
     let line = text

@@ -82,6 +82,8 @@ abi_enum! {
         EnvironmentEnd = CALL_BASE + 32 => "environment_end",
         /// `(capability, environment)` -> capability, as its holder names it: another one for the same, derived from the same.
         CapabilityCopy = CALL_BASE + 33 => "capability_copy",
+        /// `(time stamp or 0)`: an event comes to the caller at that moment.
+        TimerSet = CALL_BASE + 34 => "timer_set",
     }
 }
 

@@ -60,7 +60,9 @@ pub fn release_all(kernel: &mut Kernel, id: EnvironmentId) {
     }
     transfer::end(kernel, id);
     if let Ok(entry) = kernel.ledger.environment(id) {
-        slices::stop(kernel, entry.vcpu as usize, id);
+        let index = entry.vcpu as usize;
+        timer::set_event(kernel, index, id, 0);
+        slices::stop(kernel, index, id);
     }
     revocation::forget(kernel, id);
     // Functions and queues first: when they have ended nothing is in flight, and no frame is given back under a device's hands.

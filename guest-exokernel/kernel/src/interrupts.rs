@@ -2,6 +2,7 @@
 
 use exo_abi::EnvironmentId;
 use exo_abi::control::CONTROL_VECTOR;
+use exo_abi::environment::State;
 
 use crate::hw::assembly::USER_FLAGS;
 use crate::hw::environment_pages::EnvironmentPages;
@@ -66,15 +67,35 @@ fn raise_event(kernel: &mut Kernel, index: usize, vector: usize) {
     }
 }
 
-/// Tells whoever runs of the event by an upcall, if it asked for that, and has taken the last one. What was interrupted goes on
-/// when the libOS likes.
-fn tell(pages: EnvironmentPages, frame: &InterruptFrame) {
+/// The event of an environment's own timer: whether it knows of it, or will when it wakes.
+pub fn raise_timer_event(kernel: &mut Kernel, index: usize, id: EnvironmentId) -> bool {
+    let Ok(environment) = kernel.environment(id) else {
+        return true;
+    };
+    let (pages, progress) = (environment.context.pages, environment.context.progress);
+    pages.raise_events();
+    let state = kernel.ledger.environment(id).map(|entry| entry.state);
+    if state != Ok(State::Runnable as u32) {
+        return true;
+    }
+    let is_itself = progress == Progress::None && kernel.ledger.running(index) == id;
+    is_itself && tell(pages, &InterruptFrame::of(index))
+}
+
+/// Tells whoever runs of the event by an upcall, if it asked for that, and has taken the last one: whether it did not ask, or was told. What was
+/// interrupted goes on when the libOS likes.
+fn tell(pages: EnvironmentPages, frame: &InterruptFrame) -> bool {
     let interrupted = frame.read();
     let (entry, stack) = pages.event_upcall();
-    if is_of_environment(interrupted) && entry != 0 && pages.take_event_credit() {
+    if entry == 0 {
+        return true;
+    }
+    let is_told = is_of_environment(interrupted) && pages.take_event_credit();
+    if is_told {
         pages.write_event_frame(interrupted);
         frame.redirect(entry, USER_FLAGS, stack);
     }
+    is_told
 }
 
 /// Called by interrupt.S when another vCPU has interrupted this one. An idle one then looks for whom to run by itself. Takes no

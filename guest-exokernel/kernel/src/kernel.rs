@@ -46,6 +46,8 @@ pub struct Environment {
     pub wake_at: u64,
     /// Its place among the sleepers of its vCPU, plus one; 0: it has none.
     pub sleeper: usize,
+    /// When an event is to come to it; 0: at no moment.
+    pub event_at: u64,
     /// Environments out of its quotas that have not ended.
     pub made: u32,
 }
@@ -120,6 +122,7 @@ pub static ENVIRONMENTS: Once<[Environment; ENVIRONMENTS_MAX]> = Once::new(
             debt: 0,
             wake_at: 0,
             sleeper: 0,
+            event_at: 0,
             made: 0,
         }
     }; ENVIRONMENTS_MAX],

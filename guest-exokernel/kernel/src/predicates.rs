@@ -137,6 +137,15 @@ pub fn notice(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
     }
 }
 
+/// An event has come for an environment of this vCPU at a moment that it wanted: wakes it as an interrupt does, or waits on for the moments
+/// of its predicate.
+pub fn notice_moment(kernel: &mut Kernel, index: usize, id: EnvironmentId, now: u64) {
+    notice(kernel, index, id);
+    if is_awaited(kernel, id) {
+        set_deadline(kernel, index, id, now);
+    }
+}
+
 /// Wakes an environment if it sleeps on a predicate that holds now; whether it did. vCPU `index` is this one.
 pub fn reconsider(kernel: &mut Kernel, index: usize, id: EnvironmentId) -> bool {
     let now = registers::time_stamp();

@@ -1,7 +1,7 @@
 //! The timer of each vCPU, shared by everything that waits for a moment.
 //!
 //! There are three uses, and the earliest of them is armed: the end of the slice ([`crate::scheduler`]), while somebody else could run;
-//! the sleeps of the environments of this vCPU ([`set_sleep`], [`cancel_sleep`]; [`predicates::handle_moment`] when the moment has come); and one
+//! the sleeps of the environments of this vCPU and the events that they want ([`set_sleep`], [`set_event`]; [`predicates::handle_moment`] when the moment has come); and one
 //! alarm of the kernel's own ([`set_alarm`]; [`scheduler::handle_alarm`]). Moments are values of the time stamp counter, and [`NEVER`].
 //! Whoever changes one calls [`arm`] behind it, on the vCPU itself; a switch does so anyway.
 //!
@@ -12,10 +12,13 @@ use exo_abi::EnvironmentId;
 use crate::hw::registers;
 use crate::hw::vcpu::{SLICE_VECTOR, SliceClock, TIMER_VECTOR};
 use crate::kernel::Kernel;
-use crate::{predicates, scheduler, sleepers, slices};
+use crate::{interrupts, predicates, scheduler, sleepers, slices};
 
 /// A moment that does not come.
 pub const NEVER: u64 = u64::MAX;
+
+/// Ticks after which an event comes again that could not be told.
+const RETRY_TICKS: u64 = 1 << 24;
 
 /// What a vCPU remembers of its timer.
 pub struct Timer {
@@ -39,9 +42,12 @@ impl Timer {
     };
 }
 
-/// Wakes an environment at a moment, on its own vCPU `index`, unless it is woken before. Cost: logarithmic in the sleepers.
+/// Looks at the predicate of an environment at a moment, on its own vCPU `index`, unless it is woken before. Cost: logarithmic in the sleepers.
 pub fn set_sleep(kernel: &mut Kernel, index: usize, id: EnvironmentId, moment: u64) {
     sleepers::remove(kernel, index, id);
+    let event_at = kernel.environment(id).map_or(0, |one| one.event_at);
+    // None, 0, is the latest of all here.
+    let moment = moment.min(event_at.wrapping_sub(1));
     if moment != NEVER {
         sleepers::insert(kernel, index, id, moment);
     }
@@ -49,7 +55,15 @@ pub fn set_sleep(kernel: &mut Kernel, index: usize, id: EnvironmentId, moment: u
 
 /// Takes that back. Cost: as [`set_sleep`]; constant for who has no moment set.
 pub fn cancel_sleep(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
-    sleepers::remove(kernel, index, id);
+    set_sleep(kernel, index, id, NEVER);
+}
+
+/// Has an event come to an environment of vCPU `index` at a moment; 0: at none.
+pub fn set_event(kernel: &mut Kernel, index: usize, id: EnvironmentId, moment: u64) {
+    if let Ok(environment) = kernel.environment(id) {
+        environment.event_at = moment;
+    }
+    cancel_sleep(kernel, index, id);
 }
 
 /// Calls [`scheduler::handle_alarm`] on vCPU `index`, which this is, at a moment; [`NEVER`] takes it back.
@@ -122,11 +136,28 @@ fn slice_moment(kernel: &mut Kernel, index: usize) -> u64 {
     clock.end()
 }
 
+/// The moment has come at which an environment of this vCPU wanted an event. One that cannot be told now gets it again.
+fn handle_event(kernel: &mut Kernel, index: usize, id: EnvironmentId, now: u64) {
+    let is_told = interrupts::raise_timer_event(kernel, index, id);
+    set_event(
+        kernel,
+        index,
+        id,
+        if is_told { 0 } else { now + RETRY_TICKS },
+    );
+    predicates::notice_moment(kernel, index, id, now);
+}
+
 /// The moment of a sleeper, or of the alarm, has come on this vCPU.
 pub fn handle_moment(kernel: &mut Kernel, index: usize) {
     let now = registers::time_stamp();
     while let Some(id) = sleepers::take_due(kernel, index, now) {
-        predicates::handle_moment(kernel, index, id);
+        let event_at = kernel.environment(id).map_or(0, |one| one.event_at);
+        if event_at != 0 && event_at <= now + 1 {
+            handle_event(kernel, index, id, now);
+        } else {
+            predicates::handle_moment(kernel, index, id);
+        }
     }
     let alarm = kernel.vcpus.get(index).map_or(0, |vcpu| vcpu.timer.alarm);
     if alarm != 0 && alarm.wrapping_sub(1) <= now {

@@ -5,15 +5,18 @@
 
 use exo_rt::context::Entered;
 use exo_rt::environment;
-use exo_rt::system_call::Exit;
+use exo_rt::system_call::{self, Exit};
 use exo_rt::upcall::Fault;
 
 use crate::calls::{self, Arguments};
 use crate::errno::{self, encode};
 use crate::idle;
 use crate::process::Process;
-use crate::signal::{Information, delivery, trouble};
+use crate::signal::{Information, delivery, timers, trouble};
 use crate::wait::{Result, Stop, Wait, Waited, Wake};
+
+/// Nanoseconds for which a thread runs while others wait for their turns.
+const TURN: u64 = 10_000_000;
 
 /// Why a call has no value for its program.
 enum Pending {
@@ -55,8 +58,7 @@ pub fn handle_call(process: &mut Process, fault: &mut Fault) -> Exit {
         match value(calls::execute(process, call, fault.rax, arguments(fault))) {
             Ok(value) => {
                 fault.rax = value;
-                if !process.threads.run_queue.attention.get() && !process.family.outside.has_news()
-                {
+                if !has_news(process) {
                     return Exit::Call;
                 }
                 process.threads.current.context.save(fault, Entered::Call);
@@ -70,6 +72,13 @@ pub fn handle_call(process: &mut Process, fault: &mut Fault) -> Exit {
     run(process);
     process.threads.current.context.load(fault);
     Exit::Whole
+}
+
+/// Whether something has happened that the thread has to look at before it goes on.
+fn has_news(process: &Process) -> bool {
+    process.threads.run_queue.attention.get()
+        || system_call::has_notice()
+        || process.family.outside.has_news()
 }
 
 /// An exception that is the program's own affair.
@@ -96,9 +105,17 @@ pub fn handle_interruption(process: &mut Process, fault: &mut Fault, exception: 
     if let Some(exception) = exception {
         process.threads.current.signals.exception = exception.record;
         delivery::force(process, exception.information);
+    } else {
+        handle_event(process);
     }
     run(process);
     process.threads.current.context.load(fault);
+}
+
+/// An event has come: the timer's, or another. The turn of the current thread is over.
+fn handle_event(process: &mut Process) {
+    process.threads.armed = None;
+    process.threads.give_turn();
 }
 
 /// Lets the current thread wait, or end.
@@ -128,15 +145,23 @@ fn run(process: &mut Process) {
     while process.ended.is_none() {
         // What comes after this was read ends the sleep below.
         let events = environment::events();
+        if system_call::take_notice() {
+            handle_event(process);
+        }
         process.threads.run_queue.attention.set(false);
         process.look_outside();
         delivery::take_mail(process);
         process.threads.expire(calls::now);
+        timers::expire(process);
         process.threads.end_turn();
         if process.signals.stopped
             || !process.threads.current.can_run() && !process.threads.switch()
         {
-            idle::sleep(process.member.seat, process.threads.next_deadline(), events);
+            let moments = [process.threads.next_deadline(), process.timers.next()];
+            let next = moments.into_iter().flatten().min();
+            idle::sleep(process.member.seat, next, events);
+            // Told by then, or it comes again.
+            process.threads.armed = None;
             continue;
         }
         if process.threads.current.calls {
@@ -152,8 +177,26 @@ fn run(process: &mut Process) {
         process.threads.current.signals.interrupted = None;
         let thread = &process.threads.current;
         if thread.can_run() && !thread.calls && !process.signals.stopped {
+            set_timer(process);
             return;
         }
+    }
+}
+
+/// Has an event come while the program runs: at the next deadline of a thread or expiration of a timer, and at the end of the turn where another
+/// thread waits for its own.
+fn set_timer(process: &mut Process) {
+    let threads = &process.threads;
+    let moments = [threads.next_deadline(), process.timers.next()];
+    let armed = threads.armed.unwrap_or(u64::MAX);
+    let mut next = moments.into_iter().flatten().min().unwrap_or(u64::MAX);
+    if !threads.run_queue.is_empty() {
+        next = next.min(calls::now() + TURN);
+    }
+    // One that is set comes in any case; too early does no harm.
+    if next < armed {
+        idle::set_event(next);
+        process.threads.armed = Some(next);
     }
 }
 

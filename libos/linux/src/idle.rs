@@ -11,6 +11,12 @@ fn time_stamp_of(moment: u64) -> u64 {
     u64::try_from(ticks.div_ceil(SCALE)).unwrap_or(u64::MAX)
 }
 
+/// Has an event come at a moment in nanoseconds.
+pub fn set_event(moment: u64) {
+    // Without a timer threads run until they wait.
+    let _ = gate::timer_set(time_stamp_of(moment));
+}
+
 /// Sleeps until something may have changed, or another process of the family wakes the one at `seat`, at the latest until `deadline` in
 /// nanoseconds. Events count that are not among the first `seen`. The family's lock is free meanwhile.
 pub fn sleep(seat: usize, deadline: Option<u64>, seen: u64) {

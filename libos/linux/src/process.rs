@@ -20,6 +20,7 @@ use crate::options::Options;
 use crate::rewrite::Rewriter;
 use crate::signal::Information;
 use crate::signal::state::ProcessSignals;
+use crate::signal::timers::Timers;
 use crate::statistics::Statistics;
 use crate::thread::Threads;
 
@@ -51,6 +52,8 @@ pub struct Process {
     pub mask: u32,
     /// What it wants of signals.
     pub signals: ProcessSignals,
+    /// Its timers.
+    pub timers: Timers,
     /// Rewrites its call sites, in call mode.
     pub rewriter: Option<Rewriter>,
     /// Counts.
@@ -87,6 +90,7 @@ impl Process {
             descriptors: Descriptors::default(),
             mask: 0o022,
             signals: ProcessSignals::default(),
+            timers: Timers::default(),
             rewriter: None,
             statistics: Statistics::default(),
         })

@@ -87,6 +87,8 @@ pub struct Threads {
     /// When whose wait ends in any case.
     deadlines: BTreeSet<(u64, u32)>,
     turn_is_over: bool,
+    /// When the event comes that was asked for last, in nanoseconds; `None`: it has come.
+    pub armed: Option<u64>,
     /// Status with which the first thread has ended: that of the process, when the last one does.
     pub status: u64,
     first: u32,
@@ -103,6 +105,7 @@ impl Threads {
             signal_queue: WaitQueue::new(),
             deadlines: BTreeSet::new(),
             turn_is_over: false,
+            armed: None,
             status: 0,
             first: number,
         }

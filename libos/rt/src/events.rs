@@ -12,7 +12,8 @@ use exo_abi::Error;
 use exo_abi::address::{CALL_PAGE, ENVIRONMENT_PAGE};
 use exo_abi::environment::{CallPage, EnvironmentPage, UPCALL_CREDIT};
 
-use crate::{gate, processor, shared, window};
+use crate::shared::ENVIRONMENT;
+use crate::{gate, processor, shared, system_call, window};
 
 /// Called for an interrupt. What it interrupts may hold the console or the heap; it must not switch, nor touch what may fault.
 pub type Handler = fn();
@@ -23,8 +24,13 @@ static HANDLER: AtomicUsize = AtomicUsize::new(0);
 pub fn install(handler: Handler) -> Result<(), Error> {
     HANDLER.store(handler as usize, Ordering::Relaxed);
     gate::event_upcall_set((&raw const exo_event) as u64, window::event_stack_top())?;
-    shared::give_credit(offset_of!(CallPage, event_credit));
+    set_credit();
     Ok(())
+}
+
+/// Lets the kernel deliver one more event upcall.
+pub fn set_credit() {
+    shared::give_credit(offset_of!(CallPage, event_credit));
 }
 
 /// Event upcalls taken so far.
@@ -37,14 +43,16 @@ unsafe extern "C" {
     static exo_event: u8;
 }
 
-/// Called on the event stack.
-extern "C" fn handle() {
+/// Called on the event stack; 1 where what was interrupted does not go on at once, but its personality takes it.
+extern "C" fn handle() -> u64 {
     let handler = HANDLER.load(Ordering::Relaxed);
     if handler != 0 {
         // SAFETY: `install` alone writes it, from a `Handler`.
         let handler: Handler = unsafe { core::mem::transmute::<usize, Handler>(handler) };
         handler();
     }
+    let word = |number: usize| ENVIRONMENT.word(offset_of!(EnvironmentPage, event_frame) + 8 * number);
+    system_call::notice(word(0), word(2)).into()
 }
 
 /// What the kernel wrote: RIP, CS, RFLAGS, RSP, SS.
@@ -76,8 +84,11 @@ global_asm!(
     "add rsp, 8",
     "cld",
     "call {handle}",
+    "mov ebx, eax",
     "fxrstor64 [rsp]",
     "mov rsp, rbp",
+    "test ebx, ebx",
+    "jnz 2f",
     "movabs rax, {frame}",
     "mov rcx, [rax + 24]",                  // RSP
     "mov rdx, [rax]",                       // RIP
@@ -104,6 +115,25 @@ global_asm!(
     "pop rax",
     "popfq",
     "ret {red_zone}",
+
+    // To the personality, which gives the credit when it has taken all registers.
+    "2:",
+    "movabs rax, {frame}",
+    "mov rax, [rax + 24]",                  // RSP
+    "mov [rip + exo_event_stack], rax",
+    "pop rbx",
+    "pop rbp",
+    "pop r11",
+    "pop r10",
+    "pop r9",
+    "pop r8",
+    "pop rdi",
+    "pop rsi",
+    "pop rdx",
+    "pop rcx",
+    "pop rax",
+    "mov rsp, [rip + exo_event_stack]",
+    "jmp exo_interruption_entry",
     ".popsection",
 
     // While the credit is out nobody else uses it.

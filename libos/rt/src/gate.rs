@@ -449,3 +449,8 @@ pub fn capability_copy(
     let arguments = [capability.0, u64::from(environment.0), 0, 0];
     call(Call::CapabilityCopy, arguments).map(Capability)
 }
+
+/// [`Call::TimerSet`].
+pub fn timer_set(moment: u64) -> Result<(), Error> {
+    call(Call::TimerSet, [moment, 0, 0, 0]).map(drop)
+}

@@ -8,8 +8,9 @@
 
 use core::arch::{global_asm, naked_asm};
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use exo_abi::address::FRAME_WINDOW;
 use exo_abi::upcall::{VECTOR_SYSCALL, Vector};
 
 use crate::context::{self, Context};
@@ -73,14 +74,47 @@ pub fn set_interruption_handler(handler: InterruptionHandler) {
 
 /// Whether code at this address is the program's: what an upcall interrupts there can be kept, and another thread run.
 pub fn is_program(instruction: u64) -> bool {
-    !crate::program_memory::image().contains(&instruction)
+    instruction < FRAME_WINDOW && !crate::program_memory::image().contains(&instruction)
+}
+
+/// An event came while the personality itself ran.
+static NOTICED: AtomicBool = AtomicBool::new(false);
+
+/// Whether an event has come while the personality itself ran, since [`take_notice`].
+pub fn has_notice() -> bool {
+    NOTICED.load(Ordering::Relaxed)
+}
+
+/// Forgets that.
+pub fn take_notice() -> bool {
+    let noticed = NOTICED.load(Ordering::Relaxed);
+    NOTICED.store(false, Ordering::Relaxed);
+    noticed
+}
+
+/// An event has come: whether it goes to the handler of interruptions, since it has interrupted the program there, with these flags.
+pub(crate) fn notice(instruction: u64, flags: u64) -> bool {
+    if INTERRUPTION_HANDLER.load(Ordering::Relaxed) == 0 {
+        return false;
+    }
+    let is_program = is_program(instruction);
+    if is_program {
+        keep(instruction, flags);
+    } else {
+        NOTICED.store(true, Ordering::Relaxed);
+    }
+    is_program
+}
+
+fn keep(instruction: u64, flags: u64) {
+    let [kept_instruction, kept_flags] = &INTERRUPTED;
+    kept_instruction.store(instruction, Ordering::Relaxed);
+    kept_flags.store(flags, Ordering::Relaxed);
 }
 
 /// Sends what an upcall has interrupted in the program to the handler of interruptions: the upcall goes on there, on the stack of calls.
 pub fn interrupt(instruction: &mut u64, flags: &mut u64) {
-    let [kept_instruction, kept_flags] = &INTERRUPTED;
-    kept_instruction.store(*instruction, Ordering::Relaxed);
-    kept_flags.store(*flags, Ordering::Relaxed);
+    keep(*instruction, *flags);
     *instruction = (&raw const exo_interruption_entry) as u64;
     *flags = FLAGS;
 }

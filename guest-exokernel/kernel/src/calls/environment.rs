@@ -163,6 +163,21 @@ pub fn upcall_set(
     Ok(0)
 }
 
+/// Has an event come to the caller at a moment; 0: at none.
+pub fn timer_set(
+    kernel: &mut Kernel,
+    index: usize,
+    caller: EnvironmentId,
+    moment: u64,
+) -> Result<u64, Error> {
+    if !kernel.has_timer {
+        return Err(Error::Unsupported);
+    }
+    timer::set_event(kernel, index, caller, moment);
+    timer::arm(kernel, index);
+    Ok(0)
+}
+
 /// Sets where event upcalls go, checked like [`upcall_set`]. Entry 0: events are only counted.
 pub fn event_upcall_set(
     kernel: &mut Kernel,

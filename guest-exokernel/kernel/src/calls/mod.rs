@@ -167,6 +167,9 @@ const fn handler_of(call: Call) -> Handler {
         Call::SliceBind => handler!(|kernel, caller, [word, ..]| {
             slice::slice_bind(kernel, vcpu::index(), caller, Capability(word))
         }),
+        Call::TimerSet => handler!(|kernel, caller, [moment, ..]| {
+            environment::timer_set(kernel, vcpu::index(), caller, moment)
+        }),
         Call::SliceUpcallSet => handler!(|kernel, caller, [end, begin, stack, ..]| {
             slice::slice_upcall_set(kernel, caller, end, begin, stack)
         }),

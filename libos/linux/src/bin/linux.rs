@@ -17,7 +17,7 @@ use exo_rt::context::Context;
 use exo_rt::local::Local;
 use exo_rt::system_call::Exit;
 use exo_rt::upcall::{Action, Fault};
-use exo_rt::{context, environment, family, system_call, upcall};
+use exo_rt::{context, environment, events, family, system_call, upcall};
 
 exo_rt::program!(main, family, member_main);
 
@@ -46,6 +46,8 @@ fn main() -> u64 {
     system_call::set_handler(handle_call);
     system_call::set_interruption_handler(handle_interruption);
     context::probe();
+    // Without them the program runs on while something happens, until its next call.
+    let _ = events::install(|| {});
     system_call::start(&Context::new(entry, stack))
 }
 
@@ -173,6 +175,9 @@ fn handle_exception(fault: &mut Fault) -> Action {
 /// The program was interrupted between two calls.
 fn handle_interruption(fault: &mut Fault) {
     let exception = EXCEPTION.with(Option::take).flatten();
+    if exception.is_none() {
+        events::set_credit();
+    }
     with_process(|process| dispatcher::handle_interruption(process, fault, exception))
         .expect("an interruption within a system call");
 }

@@ -24,6 +24,7 @@ mod signal;
 mod socket;
 mod thread;
 mod time;
+mod timer;
 mod trace;
 pub use time::now;
 
@@ -223,6 +224,14 @@ calls! {
     __NR_time "time" 1 time::seconds;
     __NR_nanosleep "nanosleep" 2 time::sleep;
     __NR_clock_nanosleep "clock_nanosleep" 4 time::sleep_on_clock;
+    __NR_alarm "alarm" 1 timer::alarm;
+    __NR_setitimer "setitimer" 3 timer::set_interval;
+    __NR_getitimer "getitimer" 2 timer::interval_left;
+    __NR_timer_create "timer_create" 3 timer::create;
+    __NR_timer_settime "timer_settime" 4 timer::set;
+    __NR_timer_gettime "timer_gettime" 2 timer::left;
+    __NR_timer_getoverrun "timer_getoverrun" 1 timer::overruns;
+    __NR_timer_delete "timer_delete" 1 timer::delete;
     __NR_rt_sigaction "rt_sigaction" 4 signal::set_action;
     __NR_rt_sigprocmask "rt_sigprocmask" 4 signal::set_mask;
     __NR_rt_sigreturn "rt_sigreturn" 0 signal::return_from_handler, whole;

@@ -4,6 +4,7 @@ pub mod delivery;
 pub mod frame;
 pub mod pending;
 pub mod state;
+pub mod timers;
 pub mod trouble;
 
 use linux_raw_sys::general::{
