@@ -204,6 +204,56 @@ impl Ledger<'_> {
         }
     }
 
+    /// Records one mapping of each of `count` blocks from frame `first` on, which are whole, as a page of 2 MiB.
+    pub fn add_block_mappings(&mut self, first: u64, count: u64) {
+        let start = (first >> BLOCK_ORDER) as usize;
+        let blocks = self
+            .tables
+            .blocks
+            .get_mut(start..start.wrapping_add(count as usize));
+        for block in blocks.unwrap_or_default() {
+            block.mappings = block.mappings.wrapping_add(1);
+        }
+    }
+
+    /// Whether `holder` may map `count` blocks from frame `first` on with `rights`, each as a page of 2 MiB. Order of checks: those of
+    /// [`Self::check_mappable`], kind, count, alignment, range.
+    pub fn check_block_mapping(
+        &self,
+        holder: EnvironmentId,
+        capability: Capability,
+        first: u64,
+        count: u64,
+        rights: Rights,
+    ) -> Result<(), Error> {
+        let mappable = self.check_mappable_blocks(holder, capability, rights)?;
+        if count == 0 {
+            return Err(Error::BadCount);
+        }
+        if !first.is_multiple_of(BLOCK_FRAMES) {
+            return Err(Error::BadAddress);
+        }
+        let frames = count.checked_mul(BLOCK_FRAMES).ok_or(Error::BadCount)?;
+        match mappable.contains(first, frames) {
+            true => Ok(()),
+            false => Err(Error::OutOfRange),
+        }
+    }
+
+    /// [`Self::check_mappable`] for pages of 2 MiB: only what was allocated as blocks is owned as blocks.
+    pub fn check_mappable_blocks(
+        &self,
+        holder: EnvironmentId,
+        capability: Capability,
+        rights: Rights,
+    ) -> Result<Mappable, Error> {
+        let mappable = self.check_mappable(holder, capability, rights)?;
+        if self.capability(holder, capability)?.kind != Kind::Blocks as u8 {
+            return Err(Error::WrongKind);
+        }
+        Ok(mappable)
+    }
+
     /// What freeing `capability` would give back; refused while others are derived from it, or something is mapped under it.
     pub fn check_free(
         &self,

@@ -108,7 +108,7 @@ pub fn start_environment(
         let mut next = frame;
         for (address, pages) in runs(segment.address, u64::from(segment.pages)) {
             space
-                .reach(&mut kernel.pool, address, pages, &mut || {
+                .reach::<0>(&mut kernel.pool, address, pages, &mut || {
                     ledger.add_tables(id, TABLE_FRAMES)
                 })
                 .map(ledger, image.slot(), next, flags);

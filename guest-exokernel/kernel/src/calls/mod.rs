@@ -8,6 +8,7 @@ mod creation;
 mod device;
 mod environment;
 mod frame;
+mod large_page;
 mod page;
 mod slice;
 

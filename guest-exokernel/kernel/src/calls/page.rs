@@ -2,31 +2,45 @@
 
 use exo_abi::address::{BLOCK_SIZE, PAGE_SIZE, PROGRAM_BASE, PROGRAM_END, is_page_aligned};
 use exo_abi::error::DONE;
-use exo_abi::map::{MAP_BATCH, MAP_PAGES_MAX, MapEntry};
+use exo_abi::map::{LARGE_PAGES, MAP_BATCH, MAP_PAGES_MAX, MapEntry};
 use exo_abi::{Capability, EnvironmentId, Error, Rights};
 
-use super::Answer;
-use crate::hw::paging::{AddressSpace, Run, TABLE_FRAMES, leaf_flags};
+use super::{Answer, large_page};
+use crate::hw::environment_pages::EnvironmentPages;
+use crate::hw::paging::{AddressSpace, LARGE_PAGE, Run, TABLE_FRAMES, leaf_flags};
 use crate::kernel::Kernel;
 use crate::mappings::{count_unmapped, flush_environment};
 
 /// Maps runs of frames, or of device pages.
+#[inline(always)]
 pub fn page_map(kernel: &mut Kernel, batch: Batch) -> Answer {
-    for_each_entry(kernel, batch, map_run)
+    if batch.capability != 0 {
+        return change_other(kernel, Batch { ..batch }, map_run, large_page::map_run);
+    }
+    change_own(kernel, batch, map_run, large_page::map_run)
 }
 
 /// Changes the rights of mapped runs.
+#[inline(always)]
 pub fn page_protect(kernel: &mut Kernel, batch: Batch) -> Answer {
-    let answer = for_each_entry(kernel, batch, protect_run);
-    flush_target(kernel, batch);
-    answer
+    if batch.capability != 0 {
+        return change_other(
+            kernel,
+            Batch { ..batch },
+            protect_run,
+            large_page::protect_run,
+        );
+    }
+    change_own(kernel, batch, protect_run, large_page::protect_run)
 }
 
 /// Unmaps runs.
+#[inline(always)]
 pub fn page_unmap(kernel: &mut Kernel, batch: Batch) -> Answer {
-    let answer = for_each_entry(kernel, batch, unmap_run);
-    flush_target(kernel, batch);
-    answer
+    if batch.capability != 0 {
+        return change_other(kernel, Batch { ..batch }, unmap_run, large_page::unmap_run);
+    }
+    change_own(kernel, batch, unmap_run, large_page::unmap_run)
 }
 
 /// What all three are asked.
@@ -57,35 +71,60 @@ impl Batch {
 
 /// Whose pages change: its capabilities count.
 #[derive(Clone, Copy)]
-struct Target {
-    id: EnvironmentId,
-    space: AddressSpace,
+pub(super) struct Target {
+    pub(super) id: EnvironmentId,
+    pub(super) space: AddressSpace,
 }
 
-/// What was flushed here page by page may be known to the vCPU that runs the target.
+/// What is done with an entry.
+type Work = fn(&mut Kernel, Target, &MapEntry) -> Result<(), Error>;
+
+/// Changes pages of the caller. Where this is built in, `work` is too.
 #[inline(always)]
-fn flush_target(kernel: &Kernel, batch: Batch) {
-    if batch.capability != 0 {
-        flush_elsewhere(kernel, batch);
-    }
+fn change_own(
+    kernel: &mut Kernel,
+    batch: Batch,
+    work: impl Fn(&mut Kernel, Target, &MapEntry) -> Result<(), Error>,
+    work_large: Work,
+) -> Answer {
+    for_each_entry(
+        kernel,
+        batch,
+        |kernel| {
+            let environment = kernel.environment(batch.caller)?;
+            let target = Target {
+                id: batch.caller,
+                space: environment.space,
+            };
+            Ok((target, environment.context.pages))
+        },
+        work,
+        work_large,
+    )
 }
 
+/// Changes pages of another environment. What this vCPU forgets page by page, that one's may know still.
 #[inline(never)]
-fn flush_elsewhere(kernel: &Kernel, batch: Batch) {
-    let id = EnvironmentId(batch.number as u16);
+fn change_other(kernel: &mut Kernel, batch: Batch, work: Work, work_large: Work) -> Answer {
+    let mut id = EnvironmentId::NOBODY;
+    let answer = for_each_entry(
+        kernel,
+        batch,
+        |kernel| {
+            let capability = Capability(batch.capability);
+            let ledger = &kernel.ledger;
+            id = ledger.check_made(batch.caller, capability, batch.number)?;
+            let space = kernel.environment(id)?.space;
+            let pages = kernel.environment(batch.caller)?.context.pages;
+            Ok((Target { id, space }, pages))
+        },
+        work,
+        work_large,
+    );
     if id != batch.caller {
         flush_environment(kernel, id);
     }
-}
-
-#[inline(never)]
-fn find_other(kernel: &mut Kernel, batch: Batch) -> Result<Target, Error> {
-    let capability = Capability(batch.capability);
-    let id = kernel
-        .ledger
-        .check_made(batch.caller, capability, batch.number)?;
-    let space = kernel.environment(id)?.space;
-    Ok(Target { id, space })
+    answer
 }
 
 /// Does the entries of the call page in their order. The value of the answer is the number of entries done.
@@ -93,28 +132,29 @@ fn find_other(kernel: &mut Kernel, batch: Batch) -> Result<Target, Error> {
 fn for_each_entry(
     kernel: &mut Kernel,
     batch: Batch,
+    find: impl FnOnce(&mut Kernel) -> Result<(Target, EnvironmentPages), Error>,
     work: impl Fn(&mut Kernel, Target, &MapEntry) -> Result<(), Error>,
+    work_large: Work,
 ) -> Answer {
     let entries = batch.entries;
     let mut done = 0;
     let mut budget = MAP_PAGES_MAX;
-    let mut run = || {
+    let run = || {
         if entries == 0 || entries > MAP_BATCH as u64 {
             return Err(Error::BadCount);
         }
-        let environment = kernel.environment(batch.caller)?;
-        let pages = environment.context.pages;
-        let mut target = Target {
-            id: batch.caller,
-            space: environment.space,
-        };
-        if batch.capability != 0 {
-            target = find_other(kernel, batch)?;
-        }
+        let (target, pages) = find(kernel)?;
         while done < entries {
             let entry = pages.batch_entry(done as usize);
-            budget = check_run(&entry, budget)?;
-            work(kernel, target, &entry)?;
+            if entry.rights & LARGE_PAGES == 0 {
+                budget = check_run(&entry, budget)?;
+                work(kernel, target, &entry)?;
+            } else {
+                // A copy, so that the other one need not lie in memory.
+                let large = MapEntry { ..entry };
+                budget = large_page::check_run(&large, budget)?;
+                work_large(kernel, target, &large)?;
+            }
             done += 1;
         }
         Ok(())
@@ -151,9 +191,10 @@ fn map_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<(), 
     let capability = Capability(entry.capability);
     let ledger = &mut kernel.ledger;
     let device = ledger.check_mapping(target.id, capability, frame, pages, rights)?;
-    let found = target.space.find(address, pages);
+    let found = target.space.find::<0>(address, pages);
     match found {
         Ok(run) => run.check_absent()?,
+        Err(LARGE_PAGE) => return Err(Error::InUse),
         Err(missing) => ledger.check_tables_quota(target.id, missing)?,
     }
 
@@ -175,7 +216,9 @@ fn map_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<(), 
 /// A run that is to be mapped already.
 #[inline(always)]
 fn find_present(target: Target, entry: &MapEntry) -> Result<Run, Error> {
-    let found = target.space.find(entry.address, u64::from(entry.pages));
+    let found = target
+        .space
+        .find::<0>(entry.address, u64::from(entry.pages));
     found.map_err(|_| Error::NotMapped)
 }
 

@@ -333,7 +333,7 @@ pub fn create(
 /// What the kernel does when an environment that was made has ended, which is recorded.
 pub fn give_back(ledger: &mut Ledger, id: EnvironmentId) {
     take_everything_back(ledger, id);
-    let tables = ledger.environment(id).expect("a record").tables;
+    let tables = ledger.environment(id).unwrap().tables;
     ledger.remove_tables(id, tables - KEPT_TABLES);
     ledger.return_quotas(id);
 }

@@ -5,10 +5,13 @@ use exo_abi::address::{
     ENVIRONMENT_PAGE, EXPORTED_TABLES, INTERFACE_PAGE, KERNEL_BASE, PAGE_SIZE, PAGE_TABLES,
 };
 
-use exo_abi::page_entry::{ADDRESS, NO_EXECUTE, PRESENT, USER, WRITE};
+use exo_abi::page_entry::{ADDRESS, LARGE, NO_EXECUTE, PRESENT, USER, WRITE};
 
 use super::{Run, TABLE, TablePool, entry_in, leaf_flags, read, write};
 use crate::hw::memory;
+
+/// In place of how many frames are missing: a page of 2 MiB is mapped there.
+pub const LARGE_PAGE: u32 = u32::MAX;
 
 /// Frames of a table: itself, and the nodes of its entries.
 pub const TABLE_FRAMES: u32 = 2;
@@ -71,25 +74,26 @@ impl AddressSpace {
         self.root
     }
 
-    /// The run of `pages` at `address`, which one page table holds, or how many frames are missing for the tables down to it.
+    /// The run of `pages` at `address`, which one table holds, or how many frames are missing for the tables down to it; or
+    /// [`LARGE_PAGE`].
     #[inline(always)]
-    pub fn find(self, address: u64, pages: u64) -> Result<Run, u32> {
-        let entry = self.find_at(address, 0)?;
+    pub fn find<const LEVEL: u32>(self, address: u64, pages: u64) -> Result<Run<LEVEL>, u32> {
+        let entry = self.find_at(address, LEVEL)?;
         Ok(Run::new(entry, address, pages))
     }
 
     /// The same, made where missing. `charge` is called for each table that is taken.
-    pub fn reach(
+    pub fn reach<const LEVEL: u32>(
         self,
         pool: &mut TablePool,
         address: u64,
         pages: u64,
         charge: &mut dyn FnMut(),
-    ) -> Run {
-        Run::new(self.reach_at(pool, address, 0, charge), address, pages)
+    ) -> Run<LEVEL> {
+        Run::new(self.reach_at(pool, address, LEVEL, charge), address, pages)
     }
 
-    /// Where the entry of `level` for `address` is, or how many frames are missing: a table takes two.
+    /// Where the entry of `level` for `address` is, or how many frames are missing: a table takes two. A page of 2 MiB has no entries.
     #[inline(always)]
     pub(super) fn find_at(self, address: u64, level: u32) -> Result<u64, u32> {
         let mut table = self.root;
@@ -98,12 +102,16 @@ impl AddressSpace {
             if entry & PRESENT == 0 {
                 return Err(TABLE_FRAMES * (upper - level));
             }
+            if upper == 1 && entry & LARGE != 0 {
+                return Err(LARGE_PAGE);
+            }
             table = entry & ADDRESS;
         }
         Ok(entry_in(table, address, level))
     }
 
     /// Where the entry of `level` for `address` is, made where missing.
+    #[inline(never)]
     pub(super) fn reach_at(
         self,
         pool: &mut TablePool,

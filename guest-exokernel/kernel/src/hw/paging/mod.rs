@@ -10,7 +10,7 @@ mod run;
 mod tables;
 mod window;
 
-pub use address_space::{AddressSpace, TABLE_FRAMES};
+pub use address_space::{AddressSpace, LARGE_PAGE, TABLE_FRAMES};
 pub use pool::TablePool;
 pub use run::{Page, Run, unmap_first};
 

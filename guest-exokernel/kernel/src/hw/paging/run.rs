@@ -1,7 +1,7 @@
-//! Runs of pages inside one page table: what is mapped there, and changes.
+//! Runs of pages inside one table, of 4 KiB in a page table or of 2 MiB in a page directory: what is mapped there, and changes.
 
-use exo_abi::address::{PAGE_SHIFT, PAGE_SIZE};
-use exo_abi::page_entry::{ADDRESS, PRESENT};
+use exo_abi::address::{PAGE_SHIFT, PAGE_SIZE, entry_address};
+use exo_abi::page_entry::{ADDRESS, LARGE, PRESENT};
 use exo_abi::{Error, Rights};
 use exo_ledger::Ledger;
 
@@ -14,7 +14,7 @@ pub(super) const ENTRY: u64 = 8;
 /// What a leaf entry says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// Frame number.
+    /// Frame number; of a page of 2 MiB, of its first frame.
     pub frame: u64,
     /// Whether it is a device's page.
     pub device: bool,
@@ -30,9 +30,9 @@ impl Page {
 }
 
 /// At least one page, and their entries, which lie side by side. In the program range each entry that is present is in the
-/// [reverse map](reverse_map). A run is checked whole before it is changed.
+/// [reverse map](reverse_map). A run is checked whole before it is changed. `LEVEL` is that of its table: 0 for pages of 4 KiB, 1 for 2 MiB.
 #[derive(Clone, Copy)]
-pub struct Run {
+pub struct Run<const LEVEL: u32 = 0> {
     /// Physical address of the first entry.
     entry: u64,
     /// Address of the first page.
@@ -41,7 +41,12 @@ pub struct Run {
     pages: u64,
 }
 
-impl Run {
+impl<const LEVEL: u32> Run<LEVEL> {
+    /// Bytes of a page.
+    const STEP: u64 = PAGE_SIZE << (9 * LEVEL);
+    /// What tells a page of this level from a table.
+    const LEAF: u64 = if LEVEL == 0 { 0 } else { LARGE };
+
     /// The run at `address`, whose first entry is at physical address `entry`.
     #[inline(always)]
     pub(super) fn new(entry: u64, address: u64, pages: u64) -> Self {
@@ -72,9 +77,19 @@ impl Run {
         let mut address = self.address;
         let Ok(()) = self.try_each(|entry| {
             work(entry, address);
-            address += PAGE_SIZE;
+            address += Self::STEP;
             Ok::<(), core::convert::Infallible>(())
         });
+    }
+
+    /// Forgets what this vCPU knows of a page.
+    #[inline(always)]
+    fn flush(address: u64) {
+        flush_page(address);
+        if LEVEL != 0 {
+            // Where a page table would be read, the environment could read the first frame.
+            flush_page(entry_address(address));
+        }
     }
 
     /// Refuses a run in which something is mapped.
@@ -96,10 +111,10 @@ impl Run {
     /// Writes the entries of a run; the reverse map does not hear of it.
     #[inline(always)]
     pub(super) fn show(self, frame: u64, flags: u64) {
-        let mut value = frame << PAGE_SHIFT | flags;
+        let mut value = frame << PAGE_SHIFT | flags | Self::LEAF;
         self.each(|entry, _| {
             write(entry, value);
-            value += PAGE_SIZE;
+            value += Self::STEP;
         });
     }
 
@@ -111,7 +126,7 @@ impl Run {
     ) -> Result<(), Error> {
         self.try_each(|entry| {
             let value = read(entry);
-            if value & PRESENT == 0 {
+            if value & PRESENT == 0 || value & Self::LEAF != Self::LEAF {
                 return Err(Error::NotMapped);
             }
             accept(Page::of(value))
@@ -125,8 +140,8 @@ impl Run {
         self.each(|entry, address| {
             let value = read(entry);
             let flags = leaf_flags(rights, value & DEVICE != 0);
-            write(entry, value & ADDRESS | flags);
-            flush_page(address);
+            write(entry, value & ADDRESS | flags | Self::LEAF);
+            Self::flush(address);
         });
         reverse_map::insert(ledger, slot, self.entry, self.pages);
     }
@@ -138,7 +153,7 @@ impl Run {
         self.each(|entry, address| {
             let value = read(entry);
             write(entry, 0);
-            flush_page(address);
+            Self::flush(address);
             gone(ledger, Page::of(value));
         });
     }
@@ -148,7 +163,7 @@ impl Run {
         self.each(|entry, address| {
             if read(entry) & PRESENT != 0 {
                 write(entry, 0);
-                flush_page(address);
+                Self::flush(address);
             }
         });
     }

@@ -26,7 +26,8 @@ impl AddressSpace {
         if first % BLOCK_FRAMES + frames > BLOCK_FRAMES {
             return None;
         }
-        self.find(FRAME_WINDOW + first * PAGE_SIZE, frames).ok()
+        self.find::<0>(FRAME_WINDOW + first * PAGE_SIZE, frames)
+            .ok()
     }
 
     /// Tables that showing frames would take: the window has one root entry, so only the first walk can miss more than one.
@@ -64,7 +65,8 @@ impl AddressSpace {
         for (address, pages) in runs(FRAME_WINDOW + first * PAGE_SIZE, frames) {
             let frame = (address - FRAME_WINDOW) / PAGE_SIZE;
             if !blocks {
-                self.reach(pool, address, pages, charge).show(frame, flags);
+                self.reach::<0>(pool, address, pages, charge)
+                    .show(frame, flags);
                 continue;
             }
             let place = self.reach_at(pool, address, 1, charge);
@@ -87,7 +89,7 @@ impl AddressSpace {
     pub fn unmap_window(self, first: u64, frames: u64, blocks: bool) {
         for (address, pages) in runs(FRAME_WINDOW + first * PAGE_SIZE, frames) {
             if !blocks {
-                if let Ok(run) = self.find(address, pages) {
+                if let Ok(run) = self.find::<0>(address, pages) {
                     run.hide();
                 }
             } else if let Ok(place) = self.find_at(address, 1) {
