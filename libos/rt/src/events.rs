@@ -51,7 +51,8 @@ extern "C" fn handle() -> u64 {
         let handler: Handler = unsafe { core::mem::transmute::<usize, Handler>(handler) };
         handler();
     }
-    let word = |number: usize| ENVIRONMENT.word(offset_of!(EnvironmentPage, event_frame) + 8 * number);
+    let word =
+        |number: usize| ENVIRONMENT.word(offset_of!(EnvironmentPage, event_frame) + 8 * number);
     system_call::notice(word(0), word(2)).into()
 }
 

@@ -125,10 +125,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             output: port_stream(raw, std::io::stdout()),
             errors: port_stream(raw, std::io::stderr()),
             statistics: options.json.is_some() || options.stats,
-            crashes: Crashes::new(
-                program_file,
-                options.linux.core.clone(),
-            ),
+            crashes: Crashes::new(program_file, options.linux.core.clone()),
             stops: debugger.as_ref().map(Debugger::stops),
         },
         |memory, router| {

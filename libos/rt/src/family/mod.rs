@@ -11,7 +11,7 @@ mod member;
 mod seat;
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use exo_abi::address::{BLOCK_FRAMES, PAGE_SHIFT, PAGE_SIZE};
 use exo_abi::map::MapEntry;
@@ -38,6 +38,8 @@ const CHUNK_BYTES: u64 = CHUNK_PAGES * PAGE_SIZE;
 struct Header {
     /// Number of the environment that holds the lock; 0: nobody.
     holder: AtomicU64,
+    /// Whether there is, or was, more than one environment: until then the lock is taken without a locked instruction.
+    is_shared: AtomicBool,
     /// Bytes that the heap has so far, whole chunks.
     bytes: AtomicU64,
     /// Most bytes that it can have.
@@ -78,6 +80,7 @@ pub fn found(member_main: fn(usize) -> !) {
     unsafe { list.init(start as *mut u8, room) };
     let header = Header {
         holder: AtomicU64::new(0),
+        is_shared: AtomicBool::new(false),
         bytes: AtomicU64::new(CHUNK_BYTES),
         limit: AtomicU64::new(limit / CHUNK_BYTES * CHUNK_BYTES),
         first_frame: AtomicU64::new(first),
@@ -156,15 +159,29 @@ pub(crate) fn handle_fault(fault: &Fault) -> bool {
 /// Returns whether it was taken: false where this environment holds it already.
 pub fn acquire() -> bool {
     let own = u64::from(environment::id().0);
-    let holder = &header().holder;
+    let Header {
+        holder, is_shared, ..
+    } = header();
+    // Nobody else writes that.
+    if holder.load(Ordering::Relaxed) == own {
+        return false;
+    }
+    if !is_shared.load(Ordering::Relaxed) {
+        holder.store(own, Ordering::Relaxed);
+        return true;
+    }
     loop {
         match holder.compare_exchange_weak(0, own, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => return true,
-            Err(number) if number == own => return false,
             // Who holds it is inside a call, which is short; if the end of a slice interrupted it, so will one end this.
             Err(_) => processor::pause(),
         }
     }
+}
+
+/// There will be another environment, which looks at the lock too. The caller holds it.
+fn share() {
+    header().is_shared.store(true, Ordering::Release);
 }
 
 /// Frees the lock.

@@ -47,6 +47,7 @@ fn seat(number: usize) -> &'static Seat {
 
 /// Hands something over to the member that will sit there, or does.
 pub fn send<T: 'static>(number: usize, value: T) {
+    super::share();
     let parcel: Box<Box<dyn Any>> = Box::new(Box::new(value));
     let before = seat(number)
         .parcel
