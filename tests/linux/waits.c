@@ -1,6 +1,8 @@
 // Threads that wait for each other by files.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -40,6 +42,15 @@ static void *signal_late(void *event)
     return 0;
 }
 
+static void *write_by_name(void *unused)
+{
+    usleep(20000);
+    int named = open("/tmp/exo-fifo", O_WRONLY);
+    write(named, "by name", 7);
+    close(named);
+    return 0;
+}
+
 static void *drain(void *unused)
 {
     uint64_t value;
@@ -52,6 +63,18 @@ int main(void)
     pthread_t thread;
     void *result;
     char byte = 'a';
+    unlink("/tmp/exo-fifo");
+    printf("mkfifo %d\n", mkfifo("/tmp/exo-fifo", 0600));
+    printf("nobody reads %d %d\n", open("/tmp/exo-fifo", O_WRONLY | O_NONBLOCK), errno == ENXIO);
+    pthread_create(&thread, 0, write_by_name, 0);
+    int named = open("/tmp/exo-fifo", O_RDONLY);
+    char text[16] = {0};
+    for (int at = 0, got; (got = read(named, text + at, sizeof text - at)) > 0;)
+        at += got;
+    pthread_join(thread, 0);
+    printf("%s\n", text);
+    close(named);
+    unlink("/tmp/exo-fifo");
     pipe(forth);
     pipe(back);
     pthread_create(&thread, 0, echo, 0);

@@ -4,8 +4,8 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::{
-    AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, RENAME_EXCHANGE, RENAME_NOREPLACE, S_IFMT,
-    S_IFREG,
+    AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, RENAME_EXCHANGE, RENAME_NOREPLACE, S_IFIFO,
+    S_IFMT, S_IFREG,
 };
 
 use super::path::{WORKING, attributes, look_up, look_up_path};
@@ -14,6 +14,7 @@ use crate::errno::{Errno, Result};
 use crate::files::credentials::WRITE;
 use crate::files::node::{Attributes, Content, Node, directory};
 use crate::files::path::Place;
+use crate::files::pipe::Pipe;
 use crate::process::Process;
 
 /// Mode bit of a directory in which only owners take names away.
@@ -65,11 +66,12 @@ pub fn make_node(process: &mut Process, [path, mode, device, ..]: Arguments) -> 
 
 /// Regular files only: devices are what `/dev` has.
 pub fn make_node_at(process: &mut Process, [from, path, mode, ..]: Arguments) -> Result {
-    if !matches!(mode as u32 & S_IFMT, 0 | S_IFREG) {
-        return Err(Errno::EPERM);
-    }
     let place = look_up(process, from, path, false)?;
-    let content = process.tree.empty_file();
+    let content = match mode as u32 & S_IFMT {
+        0 | S_IFREG => process.tree.empty_file(),
+        S_IFIFO => Content::Pipe(Pipe::new(false)),
+        _ => return Err(Errno::EPERM),
+    };
     let node = Node::new(&process.tree.store, content, attributes(process, mode));
     add(process, &place, node)
 }

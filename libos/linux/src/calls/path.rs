@@ -7,7 +7,7 @@ use core::cell::RefCell;
 
 use linux_raw_sys::general::{
     AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_ACCMODE, O_CLOEXEC, O_CREAT,
-    O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY,
+    O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY,
 };
 
 use super::{Arguments, program};
@@ -19,6 +19,7 @@ use crate::files::open::OpenFile;
 use crate::files::path::{self, Place, name_of};
 use crate::files::status as encoding;
 use crate::process::Process;
+use crate::wait;
 
 /// The working directory, as a descriptor.
 pub const WORKING: u64 = AT_FDCWD as u64;
@@ -67,11 +68,11 @@ pub fn attributes(process: &Process, mode: u64) -> Attributes {
     }
 }
 
-pub fn open(process: &mut Process, [path, flags, mode, ..]: Arguments) -> Result {
+pub fn open(process: &mut Process, [path, flags, mode, ..]: Arguments) -> wait::Result {
     open_at(process, [WORKING, path, flags, mode, 0, 0])
 }
 
-pub fn create(process: &mut Process, [path, mode, ..]: Arguments) -> Result {
+pub fn create(process: &mut Process, [path, mode, ..]: Arguments) -> wait::Result {
     let flags = u64::from(O_CREAT | O_WRONLY | O_TRUNC);
     open_at(process, [WORKING, path, flags, mode, 0, 0])
 }
@@ -89,29 +90,31 @@ fn rights(flags: u32) -> u32 {
     access | if flags & O_TRUNC != 0 { WRITE } else { 0 }
 }
 
-pub fn open_at(process: &mut Process, [from, path, flags, mode, ..]: Arguments) -> Result {
+pub fn open_at(process: &mut Process, [from, path, flags, mode, ..]: Arguments) -> wait::Result {
     let flags = flags as u32;
     if flags & O_TMPFILE == O_TMPFILE {
-        return open_nameless(process, from, path, flags, mode);
+        return Ok(open_nameless(process, from, path, flags, mode)?);
     }
     let exclusive = flags & O_CREAT != 0 && flags & O_EXCL != 0;
     let follow = flags & O_NOFOLLOW == 0 && !exclusive;
     let text = program::read_string(process, path)?;
     let place = look_up_path(process, from, &text, follow)?;
     let node = match &place.node {
-        Some(_) if exclusive => return Err(Errno::EEXIST),
+        Some(_) if exclusive => return Err(Errno::EEXIST.into()),
         Some(node) => {
             process.credentials.check(node, rights(flags))?;
             node.clone()
         }
         None if flags & O_CREAT != 0 => create_file(process, &place, mode)?,
-        None => return Err(Errno::ENOENT),
+        None => return Err(Errno::ENOENT.into()),
     };
     match &node.content {
-        Content::Link(_) if flags & O_PATH == 0 => return Err(Errno::ELOOP),
-        Content::Directory(_) if flags & (O_CREAT | O_ACCMODE) != 0 => return Err(Errno::EISDIR),
+        Content::Link(_) if flags & O_PATH == 0 => return Err(Errno::ELOOP.into()),
+        Content::Directory(_) if flags & (O_CREAT | O_ACCMODE) != 0 => {
+            return Err(Errno::EISDIR.into());
+        }
         Content::Directory(_) => {}
-        _ if flags & O_DIRECTORY != 0 => return Err(Errno::ENOTDIR),
+        _ if flags & O_DIRECTORY != 0 => return Err(Errno::ENOTDIR.into()),
         Content::Regular(data) if flags & O_TRUNC != 0 => {
             data.borrow_mut().resize(0, &process.memory)?;
             node.touch(process.tree.store.now());
@@ -119,12 +122,23 @@ pub fn open_at(process: &mut Process, [from, path, flags, mode, ..]: Arguments) 
         _ => {}
     }
     let node = process.family.outside.resolve(node)?;
+    if let Content::Pipe(pipe) = &node.content
+        && flags & O_PATH == 0
+    {
+        let waited = process.threads.current.waited.map(|waited| waited.moved);
+        match (flags & O_ACCMODE, flags & O_NONBLOCK != 0) {
+            (O_WRONLY, true) if !pipe.has_readers() => return Err(Errno::ENXIO.into()),
+            (O_RDONLY, false) => pipe.await_peer(true, waited)?,
+            (O_WRONLY, false) => pipe.await_peer(false, waited)?,
+            _ => {}
+        }
+    }
     let name = place.path().unwrap_or_default();
     let above = match node.is_directory() {
         true => place.chain()?,
         false => Vec::new(),
     };
-    open_node(process, node, above, name, flags)
+    Ok(open_node(process, node, above, name, flags)?)
 }
 
 /// A new regular file at a place where nothing is.

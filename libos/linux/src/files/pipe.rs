@@ -9,7 +9,7 @@ use linux_raw_sys::general::{POLLERR, POLLHUP, POLLIN, POLLOUT};
 
 use crate::calls::program::Buffer;
 use crate::errno::{Errno, Result};
-use crate::wait::{self, WaitQueue};
+use crate::wait::{self, Wait, WaitQueue};
 
 /// Bytes that a pipe holds at first (pipe(7)).
 pub const CAPACITY: usize = 64 << 10;
@@ -44,7 +44,17 @@ pub struct Pipe {
     pub readable: Rc<WaitQueue>,
     /// Who waits for room.
     pub writable: Rc<WaitQueue>,
+    /// Those who open it by its name to read, and wait for somebody who writes; and the other way round.
+    opening: [Rc<WaitQueue>; 2],
+    /// How often it was opened to read, and to write.
+    openings: [Cell<u64>; 2],
+    /// Those who were woken from opening it, and have not gone on yet.
+    promised: [Cell<u64>; 2],
 }
+
+/// Index of who reads, and of who writes, in `opening` and `openings`.
+const READS: usize = 0;
+const WRITES: usize = 1;
 
 /// Bytes in a ring, which is made when the first come.
 #[derive(Debug)]
@@ -140,6 +150,9 @@ impl Pipe {
             drainings: Cell::new(0),
             readable: WaitQueue::new(),
             writable: WaitQueue::new(),
+            opening: [WaitQueue::new(), WaitQueue::new()],
+            openings: [Cell::new(0), Cell::new(0)],
+            promised: [Cell::new(0), Cell::new(0)],
         }
     }
 
@@ -147,6 +160,40 @@ impl Pipe {
     pub fn open(&self, reads: bool, writes: bool) {
         self.readers.set(self.readers.get() + u32::from(reads));
         self.writers.set(self.writers.get() + u32::from(writes));
+        for (side, opens) in [(READS, reads), (WRITES, writes)] {
+            if opens {
+                self.openings[side].set(self.openings[side].get() + 1);
+                // They are peers from now on, though they have to do their calls again first.
+                let woken = self.opening[1 - side].wake(u64::MAX, |_| true);
+                self.promised[1 - side].set(self.promised[1 - side].get() + woken);
+            }
+        }
+    }
+
+    /// Has whoever opens it by its name, to read or to write, wait until somebody does the other thing, or opens it for that too (Linux man
+    /// page fifo(7)). `waited` is what an earlier try of the same call noted.
+    pub fn await_peer(&self, reads: bool, waited: Option<u64>) -> core::result::Result<(), Wait> {
+        let (side, peers) = match reads {
+            true => (READS, self.writers.get()),
+            false => (WRITES, self.readers.get()),
+        };
+        let openings = self.openings[1 - side].get();
+        let has_opened = waited.is_some_and(|before| before != openings);
+        if has_opened {
+            let promised = &self.promised[side];
+            promised.set(promised.get().saturating_sub(1));
+        }
+        if peers != 0 || has_opened || !self.opening[1 - side].is_empty() {
+            return Ok(());
+        }
+        let mut wait = Wait::queue(&self.opening[side]);
+        wait.moved = waited.unwrap_or(openings);
+        Err(wait)
+    }
+
+    /// Whether somebody reads.
+    pub fn has_readers(&self) -> bool {
+        self.readers.get() != 0 || self.promised[READS].get() != 0
     }
 
     /// Somebody reads or writes no more.
@@ -159,7 +206,7 @@ impl Pipe {
 
     /// Whether nobody will put anything in any more.
     fn has_ended(&self) -> bool {
-        self.writers.get() == 0
+        self.writers.get() == 0 && self.promised[WRITES].get() == 0
     }
 
     /// Bytes that can be read.
@@ -232,7 +279,7 @@ impl Pipe {
         if whole && buffer.left() > ring.capacity as u64 {
             return Err(Errno::EMSGSIZE.into());
         }
-        if self.readers.get() == 0 {
+        if !self.has_readers() {
             return Err(Errno::EPIPE.into());
         }
         let bytes = usize::try_from(buffer.left()).unwrap_or(usize::MAX);
@@ -274,7 +321,7 @@ impl Pipe {
         if self.ring.borrow().room() >= ATOMIC_BYTES {
             ready |= POLLOUT;
         }
-        if self.readers.get() == 0 {
+        if !self.has_readers() {
             ready |= POLLERR;
         }
         ready
