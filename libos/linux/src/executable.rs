@@ -52,7 +52,7 @@ impl Executable {
     /// Reads the headers of an attached file.
     pub fn read(file: Attachment) -> Result<Self, &'static str> {
         let mut head = vec![0; file.bytes.min(HEAD_BYTES) as usize];
-        program_memory::read(file.address, &mut head).map_err(|_| "its attachment is not there")?;
+        program_memory::read(file.view(), &mut head).map_err(|_| "its attachment is not there")?;
         let head: &[u8] = &head;
         let header =
             FileHeader64::<LittleEndian>::parse(head).map_err(|_| "it is no 64-bit ELF file")?;

@@ -2,7 +2,7 @@
 
 use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
-use exo_rt::{program_memory, window};
+use exo_rt::program_memory;
 
 use crate::errno::{Errno, Result};
 use crate::executable::{Executable, Segment};
@@ -38,7 +38,7 @@ pub fn bias(executable: &Executable) -> u64 {
 /// Maps all segments. Code and constants are the pages of the file themselves; what may be written is a copy.
 pub fn load(memory: &mut Memory, executable: &Executable, file: Attachment) -> Result<Loaded> {
     let bias = bias(executable);
-    let file_frame = window::physical(file.address).ok_or(Errno::EFAULT)? / PAGE_SIZE;
+    let file_frame = file.physical / PAGE_SIZE;
     for segment in &executable.segments {
         if segment.rights.contains(Rights::WRITE) || segment.memory_bytes > segment.file_bytes {
             load_copy(memory, segment, bias, file)?;
@@ -64,7 +64,7 @@ fn load_copy(memory: &mut Memory, segment: &Segment, bias: u64, file: Attachment
     let pages = (distance + segment.memory_bytes).div_ceil(PAGE_SIZE);
     let first = memory.take_frames(pages).ok_or(Errno::ENOMEM)?;
     program_memory::copy(
-        file.address + segment.offset,
+        file.view() + segment.offset,
         memory.view(first) + distance,
         segment.file_bytes,
     )?;

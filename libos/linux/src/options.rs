@@ -4,15 +4,25 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::files::credentials::Credentials;
+use exo_rt::window;
 
-/// A file in this environment's attached blocks, by its address in the frame window.
+use crate::files::credentials::Credentials;
+use crate::memory::attached;
+
+/// A file in the attached blocks, or in other frames of the family.
 #[derive(Clone, Copy, Debug)]
 pub struct Attachment {
-    /// First byte.
-    pub address: u64,
+    /// Physical address of the first byte.
+    pub physical: u64,
     /// Size.
     pub bytes: u64,
+}
+
+impl Attachment {
+    /// Where this process sees the first byte.
+    pub fn view(self) -> u64 {
+        attached::view(self.physical)
+    }
 }
 
 /// A root file system.
@@ -38,7 +48,7 @@ pub enum Mode {
 pub struct Options {
     /// The program's file, where it is not in the root file system.
     pub program: Option<Attachment>,
-    /// Where the attached blocks start.
+    /// Physical address of the attached blocks.
     pub files: u64,
     /// The root file system, if one was given.
     pub root: Option<Root>,
@@ -117,17 +127,18 @@ impl Options {
 const MEANINGLESS: &str = "an option without a meaning; start it by `exo run ./PROGRAM`";
 const WRONG: &str = "an option does not say where its file is";
 
-/// `0xADDRESS`.
+/// `0xADDRESS`, in the frame window; the physical address.
 fn address(text: &str) -> Result<u64, &'static str> {
     let digits = text.strip_prefix("0x").ok_or(WRONG)?;
-    u64::from_str_radix(digits, 16).map_err(|_| WRONG)
+    let address = u64::from_str_radix(digits, 16).map_err(|_| WRONG)?;
+    window::physical(address).ok_or(WRONG)
 }
 
 /// `0xADDRESS,BYTES`.
 fn attachment(text: &str) -> Result<Attachment, &'static str> {
     let (start, bytes) = text.split_once(',').ok_or(WRONG)?;
     Ok(Attachment {
-        address: address(start)?,
+        physical: address(start)?,
         bytes: bytes.parse().map_err(|_| WRONG)?,
     })
 }

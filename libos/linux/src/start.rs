@@ -34,7 +34,7 @@ impl Process {
         let name = self.options.arguments.first().cloned().unwrap_or_default();
         let (node, path) = match self.options.program {
             Some(place) => {
-                let base = Base::Attached(place.address);
+                let base = Base::Attached(place.physical);
                 let data = Data::over(&self.tree.store, base, place.bytes);
                 let content = Content::Regular(RefCell::new(data));
                 (self.tree.create(content, PROGRAM_MODE), name.into_bytes())

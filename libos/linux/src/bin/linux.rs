@@ -98,7 +98,7 @@ fn rewrite(
             let code = Code {
                 start: bias + segment.address,
                 bytes: segment.file_bytes,
-                alias: file.address + segment.offset,
+                alias: file.view() + segment.offset,
             };
             rewriter.add_code(code, &mut process.statistics)?;
         }

@@ -93,6 +93,71 @@ pub fn limit(process: &mut Process, [_, resource, new, old, ..]: Arguments) -> R
     Ok(0)
 }
 
+pub fn get_limit(process: &mut Process, [resource, old, ..]: Arguments) -> Result {
+    limit(process, [0, resource, 0, old, 0, 0])
+}
+
+pub fn set_limit(process: &mut Process, [resource, new, ..]: Arguments) -> Result {
+    limit(process, [0, resource, new, 0, 0, 0])
+}
+
+/// Writes `struct sysinfo` (linux, include/uapi/linux/sysinfo.h).
+pub fn describe_system(process: &mut Process, [address, ..]: Arguments) -> Result {
+    let entry = exo_rt::tables::own_environment();
+    let page = exo_abi::address::PAGE_SIZE;
+    let [total, used] = [entry.frames_quota, entry.frames].map(|frames| u64::from(frames) * page);
+    let uptime = super::now() / 1_000_000_000;
+    let words = [
+        uptime,
+        0,
+        0,
+        0,
+        total,
+        total.saturating_sub(used),
+        0,
+        0,
+        0,
+        0,
+        1, // processes, padding
+        0,
+        0,
+        1, // bytes of a unit, padding
+    ];
+    program::write_words(process, address, &words)?;
+    Ok(0)
+}
+
+/// One processor is all that a program sees.
+pub fn processors(process: &mut Process, [_, bytes, address, ..]: Arguments) -> Result {
+    const MASK_BYTES: u64 = 8;
+    if bytes < MASK_BYTES || bytes % MASK_BYTES != 0 {
+        return Err(Errno::EINVAL);
+    }
+    program::write_words(process, address, &[1])?;
+    Ok(MASK_BYTES)
+}
+
+/// A choice that leaves that one out cannot be met.
+pub fn choose_processors(process: &mut Process, [_, bytes, address, ..]: Arguments) -> Result {
+    if bytes == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let first = program::read(process, address, 1)?;
+    match first.first().is_some_and(|byte| byte & 1 != 0) {
+        true => Ok(0),
+        false => Err(Errno::EINVAL),
+    }
+}
+
+pub fn processor(process: &mut Process, [processor, node, ..]: Arguments) -> Result {
+    for address in [processor, node] {
+        if address != 0 {
+            program::write(process, address, &[0; 4])?;
+        }
+    }
+    Ok(0)
+}
+
 pub fn random(process: &mut Process, [address, bytes, ..]: Arguments) -> Result {
     const BYTES_MAX: u64 = 256;
     let data = device::random(bytes.min(BYTES_MAX) as usize);

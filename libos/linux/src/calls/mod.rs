@@ -216,6 +216,12 @@ calls! {
     __NR_getgroups "getgroups" 2 identity::no_groups;
     __NR_uname "uname" 1 identity::name_system;
     __NR_prlimit64 "prlimit64" 4 identity::limit;
+    __NR_getrlimit "getrlimit" 2 identity::get_limit;
+    __NR_setrlimit "setrlimit" 2 identity::set_limit;
+    __NR_sysinfo "sysinfo" 1 identity::describe_system;
+    __NR_sched_getaffinity "sched_getaffinity" 3 identity::processors;
+    __NR_sched_setaffinity "sched_setaffinity" 3 identity::choose_processors;
+    __NR_getcpu "getcpu" 2 identity::processor;
     __NR_getrandom "getrandom" 3 identity::random;
     __NR_sched_yield "sched_yield" 0 time::give_way;
     __NR_clock_gettime "clock_gettime" 2 time::clock;

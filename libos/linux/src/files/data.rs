@@ -13,7 +13,7 @@ use exo_rt::program_memory;
 use super::store::Store;
 use crate::calls::program::Buffer;
 use crate::errno::{Errno, Result};
-use crate::memory::Memory;
+use crate::memory::{Memory, attached};
 use crate::options::Attachment;
 
 /// Largest file.
@@ -40,7 +40,7 @@ impl Source for Text {
 pub enum Base {
     /// Zeros.
     Nothing,
-    /// The host's file, in attached blocks from this address on.
+    /// The host's file, in attached blocks from this physical address on.
     Attached(u64),
     /// What has to be fetched.
     Source(RefCell<Box<dyn Source>>),
@@ -112,8 +112,9 @@ impl Data {
                 let next = self.pages.range(page..).next();
                 let run = next.map_or(left, |(&next, _)| left.min(next * PAGE_SIZE - at));
                 match self.base {
-                    Base::Attached(address) if at < self.base_bytes => {
-                        buffer.put_from(address + at, run.min(self.base_bytes - at))?
+                    Base::Attached(physical) if at < self.base_bytes => {
+                        let from = attached::view(physical + at);
+                        buffer.put_from(from, run.min(self.base_bytes - at))?
                     }
                     _ => buffer.put_zeros(run)?,
                 }
@@ -154,7 +155,8 @@ impl Data {
             _ if bytes == 0 => Ok(()),
             Base::Nothing => Ok(()),
             Base::Attached(base) => {
-                program_memory::copy(base + start, address, bytes).map_err(Errno::from)
+                program_memory::copy(attached::view(base + start), address, bytes)
+                    .map_err(Errno::from)
             }
             Base::Source(source) => source.borrow_mut().read(start, address, bytes),
         };
@@ -172,13 +174,13 @@ impl Data {
         let start = page * PAGE_SIZE;
         let is_whole = start + PAGE_SIZE <= self.base_bytes || self.base_bytes == self.size;
         match self.base {
-            Base::Attached(address)
-                if address.is_multiple_of(PAGE_SIZE)
+            Base::Attached(physical)
+                if physical.is_multiple_of(PAGE_SIZE)
                     && start < self.base_bytes
                     && is_whole
                     && !self.pages.contains_key(&page) =>
             {
-                Memory::frame_of_attached(address + start).ok_or(Errno::EFAULT)
+                Ok((physical + start) / PAGE_SIZE)
             }
             _ => self.page(page, memory),
         }
@@ -187,12 +189,12 @@ impl Data {
     /// All of the contents in one piece, for whoever loads it: the host's file itself, or a copy, which stays as it is.
     pub fn whole(&mut self, memory: &mut Memory) -> Result<Attachment> {
         let bytes = self.size;
-        if let Base::Attached(address) = self.base
-            && address.is_multiple_of(PAGE_SIZE)
+        if let Base::Attached(physical) = self.base
+            && physical.is_multiple_of(PAGE_SIZE)
             && self.pages.is_empty()
             && self.base_bytes == bytes
         {
-            return Ok(Attachment { address, bytes });
+            return Ok(Attachment { physical, bytes });
         }
         let pages = bytes.div_ceil(PAGE_SIZE);
         let first = memory.take_frames(pages).ok_or(Errno::ENOMEM)?;
@@ -203,7 +205,7 @@ impl Data {
             program_memory::copy(from, to, PAGE_SIZE)?;
         }
         Ok(Attachment {
-            address: copy,
+            physical: first * PAGE_SIZE,
             bytes,
         })
     }

@@ -30,7 +30,7 @@ impl Ext4Read for Reader {
         if end.is_none_or(|end| end > self.0.bytes) {
             return Err("the image ends before".into());
         }
-        program_memory::read(self.0.address + start, into).map_err(|_| "it cannot be read".into())
+        program_memory::read(self.0.view() + start, into).map_err(|_| "it cannot be read".into())
     }
 }
 

@@ -16,6 +16,7 @@ use super::image::ImageDirectory;
 use super::node::{Attributes, Content, Directory, Names, Node};
 use super::store::Store;
 use crate::errno::{Errno, Result};
+use crate::memory::attached;
 use crate::options::Attachment;
 
 /// Where the names of a directory come from.
@@ -41,9 +42,9 @@ impl Origin {
 #[derive(Debug)]
 pub struct Index {
     store: Rc<Store>,
-    /// Where the attached blocks start.
+    /// Physical address of the attached blocks.
     files: u64,
-    /// Addresses of nodes, entries and names.
+    /// Physical addresses of nodes, entries and names.
     nodes: u64,
     entries: u64,
     names: u64,
@@ -70,9 +71,9 @@ impl Fields<'_> {
 }
 
 /// Reads bytes of attached blocks.
-fn read(address: u64, bytes: usize) -> Result<vec::Vec<u8>> {
+fn read(physical: u64, bytes: usize) -> Result<vec::Vec<u8>> {
     let mut buffer = vec![0; bytes];
-    program_memory::read(address, &mut buffer)?;
+    program_memory::read(attached::view(physical), &mut buffer)?;
     Ok(buffer)
 }
 
@@ -86,9 +87,9 @@ impl Source for Unreadable {
 }
 
 impl Index {
-    /// The index at an address; `files` is where the attached blocks start.
+    /// The index at a place; `files` is where the attached blocks start.
     pub fn open(place: Attachment, files: u64, store: &Rc<Store>) -> Result<Rc<Self>> {
-        let bytes = read(place.address, size_of::<IndexHeader>())?;
+        let bytes = read(place.physical, size_of::<IndexHeader>())?;
         let mut fields = Fields(&bytes);
         let header = IndexHeader {
             magic: fields.word(),
@@ -99,7 +100,7 @@ impl Index {
         if header.magic != INDEX_MAGIC {
             return Err(Errno::EINVAL);
         }
-        let nodes = place.address + size_of::<IndexHeader>() as u64;
+        let nodes = place.physical + size_of::<IndexHeader>() as u64;
         let entries = nodes + u64::from(header.nodes) * size_of::<IndexNode>() as u64;
         Ok(Rc::new(Self {
             store: store.clone(),

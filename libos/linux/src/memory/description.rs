@@ -5,16 +5,10 @@ use alloc::string::String;
 
 use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
-use exo_rt::window;
 
 use super::Memory;
 
 impl Memory {
-    /// The frame of an address in the attached blocks.
-    pub fn frame_of_attached(address: u64) -> Option<u64> {
-        window::physical(address).map(|physical| physical / PAGE_SIZE)
-    }
-
     /// Pages that the program's regions have.
     pub fn pages(&self) -> u64 {
         let sizes = self.regions.iter();

@@ -5,6 +5,7 @@
 //! the program's file, mapped when it is loaded. Frames are the family's; regions and the arena are one process's.
 
 pub mod arena;
+pub mod attached;
 mod description;
 pub mod frames;
 pub mod mapping;
