@@ -1,4 +1,4 @@
-// Keys that are signals, and changes of size, while the program waits.
+// Keys that are signals, and changes of size, while the program waits, and while it computes.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -42,6 +42,7 @@ int main(void)
     signal(SIGINT, SIG_DFL);
     printf("\nlast>");
     fflush(stdout);
-    read(0, line, sizeof line);
+    for (volatile long count = 0; count >= 0; count++)
+        ;
     return 0;
 }

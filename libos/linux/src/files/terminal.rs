@@ -40,7 +40,7 @@ pub struct Terminal {
 impl Terminal {
     /// The terminal behind a console.
     pub fn new(console: Rc<Console>, owner: u32) -> Rc<Self> {
-        Rc::new(Self {
+        let terminal = Rc::new(Self {
             size: Cell::new(console.size()),
             console,
             line: RefCell::default(),
@@ -48,7 +48,10 @@ impl Terminal {
             has_ended: Cell::new(false),
             group: Cell::new(owner),
             session: Cell::new(owner),
-        })
+        });
+        // From now on what is typed interrupts, also a program that never reads.
+        terminal.serve();
+        terminal
     }
 
     /// The streams behind it.
