@@ -95,6 +95,25 @@ fn pipes_sockets_and_event_files_behave_as_on_the_host() {
 }
 
 #[test]
+fn processes_are_made_and_awaited_as_on_the_host() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "processes");
+    let host = Command::new(&program)
+        .output()
+        .expect("it runs on the host");
+    for mode in MODES {
+        let outcome = Machine::new(&program).option("--mode").option(mode).run();
+        assert_eq!(
+            (outcome.stdout(), outcome.status()),
+            (String::from_utf8_lossy(&host.stdout).as_ref(), 0),
+            "mode {mode}\n{}",
+            outcome.describe()
+        );
+    }
+}
+
+#[test]
 fn a_system_call_keeps_registers_and_red_zone() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");

@@ -47,6 +47,10 @@ pub struct Console {
     error: u32,
     /// Changes of the configuration that were seen.
     changes: u64,
+    /// Whether whoever uses this now has the doorbells.
+    has_doorbells: bool,
+    /// Bit q: queue q is to be rung by whoever has them.
+    due: u32,
 }
 
 /// What has been received.
@@ -93,7 +97,36 @@ impl Console {
             pieces: VecDeque::new(),
             error: 0,
             changes: 0,
+            has_doorbells: true,
+            due: 0,
         })
+    }
+
+    /// Says whether whoever uses this from now on has the doorbells mapped; one of several environments that share it has.
+    pub fn set_has_doorbells(&mut self, has: bool) {
+        self.has_doorbells = has;
+    }
+
+    /// Whether something is to be rung by whoever has the doorbells.
+    pub fn is_due(&self) -> bool {
+        self.due != 0
+    }
+
+    /// Rings what is due.
+    pub fn ring_due(&mut self) {
+        for queue in [RECEIVE, TRANSMIT] {
+            if self.due >> queue & 1 != 0 {
+                self.transport.ring(queue);
+            }
+        }
+        self.due = 0;
+    }
+
+    fn ring(&mut self, queue: u16) {
+        match self.has_doorbells {
+            true => self.transport.ring(queue),
+            false => self.due |= 1 << queue,
+        }
     }
 
     /// Whether the size may have changed since this was asked last.
@@ -142,7 +175,7 @@ impl Console {
             rest = later;
         }
         if self.transmit.publish() {
-            self.transport.ring(TRANSMIT);
+            self.ring(TRANSMIT);
         }
         Ok(bytes.len() - rest.len())
     }
@@ -200,7 +233,7 @@ impl Console {
                 .add(&[part])
                 .expect("the queue is empty between requests");
             if self.receive.publish() {
-                self.transport.ring(RECEIVE);
+                self.ring(RECEIVE);
             }
         }
         let Some(used) = self.receive.take()? else {

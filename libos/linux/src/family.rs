@@ -6,11 +6,13 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use exo_abi::environment::EnvironmentId;
-use exo_rt::{environment, family, program_memory};
+use exo_rt::{environment, program_memory};
+use linux_raw_sys::general::{SIGCHLD, SIGCONT};
 
 use crate::files::locks::Locks;
 use crate::files::outside::Outside;
 use crate::memory::frames::Frames;
+use crate::place::Places;
 use crate::process::FIRST;
 use crate::signal::Information;
 use crate::statistics::Statistics;
@@ -31,6 +33,14 @@ impl Ending {
         match self {
             Self::Exited(status) => u32::from(status) << 8,
             Self::Killed(signal) => u32::from(signal),
+        }
+    }
+
+    /// As `siginfo_t` tells it: a code, and a status or a signal.
+    pub fn code(self) -> (u32, u8) {
+        match self {
+            Self::Exited(status) => (CLD_EXITED, status),
+            Self::Killed(signal) => (CLD_KILLED, signal),
         }
     }
 
@@ -85,6 +95,8 @@ pub struct Member {
     pub state: Cell<State>,
     /// Threads that wait for its children.
     pub children: Rc<WaitQueue>,
+    /// A thread that waits until it executes a program or ends: its parent's, after `vfork`.
+    pub progress: Rc<WaitQueue>,
     /// Its threads that can go on.
     pub run_queue: Rc<RunQueue>,
     /// Signals that others have sent to it, or to one of its threads, and that it has not looked at.
@@ -105,9 +117,31 @@ impl Member {
     pub fn send(&self, letter: Letter) {
         self.mail.borrow_mut().push(letter);
         self.run_queue.attention.set(true);
-        wake(self);
+        self.run_queue.wake_home();
+    }
+
+    /// Tells it what a child has done.
+    fn learn(&self, child: &Self, signal: u8, code: u32, status: u8) {
+        self.children.wake_all();
+        if signal != 0 {
+            let mut information = Information::child(code, child.number, u32::from(status));
+            information.signal = u32::from(signal);
+            self.send(Letter {
+                thread: None,
+                information,
+            });
+        }
     }
 }
+
+/// Codes of a child's change in `siginfo_t` (Linux man page sigaction(2)).
+pub const CLD_EXITED: u32 = 1;
+/// A signal has ended it.
+pub const CLD_KILLED: u32 = 2;
+/// A signal has stopped it.
+pub const CLD_STOPPED: u32 = 5;
+/// It goes on.
+pub const CLD_CONTINUED: u32 = 6;
 
 /// All processes of a run, and what they share.
 #[derive(Debug)]
@@ -125,20 +159,7 @@ pub struct Family {
     /// Locks on files.
     pub locks: Locks,
     /// Where members can be.
-    pub places: RefCell<Vec<Place>>,
-}
-
-/// Where a member can be: a seat, an environment, and memory for its own part of the personality.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// Seat in the family's heap.
-    pub seat: usize,
-    /// Environment.
-    pub environment: EnvironmentId,
-    /// First frame of its memory.
-    pub first: u64,
-    /// Whether a member is there, whose end nobody has seen yet.
-    pub is_taken: bool,
+    pub places: RefCell<Places>,
 }
 
 /// Numbers of processes and threads are below this.
@@ -147,6 +168,7 @@ const NUMBERS: u32 = 1 << 22;
 impl Family {
     /// A family that is one process, the first.
     pub fn new(run_queue: Rc<RunQueue>, outside: Outside) -> (Rc<Self>, Rc<Member>) {
+        run_queue.set_home(0, environment::id());
         let first = Rc::new(Member {
             number: FIRST,
             seat: 0,
@@ -158,6 +180,7 @@ impl Family {
             end_signal: Cell::new(0),
             state: Cell::new(State::Runs),
             children: WaitQueue::new(),
+            progress: WaitQueue::new(),
             run_queue,
             mail: RefCell::default(),
         });
@@ -212,12 +235,37 @@ impl Family {
         let first = self.member(FIRST);
         for child in self.members(|member| member.parent.get() == ended.number) {
             child.parent.set(FIRST);
-            if let (State::Ended(_), Some(first)) = (child.state.get(), &first) {
-                first.children.wake_all();
+            if let (State::Ended(ending), Some(first)) = (child.state.get(), &first) {
+                let (code, status) = ending.code();
+                first.learn(&child, SIGCHLD as u8, code, status);
             }
         }
+        ended.progress.wake_all();
         if let Some(parent) = self.member(ended.parent.get()) {
-            parent.children.wake_all();
+            let (code, status) = ending.code();
+            parent.learn(ended, ended.end_signal.get(), code, status);
+        }
+    }
+
+    /// Notes that a signal has stopped a process.
+    pub fn stop(&self, stopped: &Member, signal: u8) {
+        stopped.state.set(State::Stopped {
+            signal,
+            is_told: false,
+        });
+        if let Some(parent) = self.member(stopped.parent.get()) {
+            parent.learn(stopped, SIGCHLD as u8, CLD_STOPPED, signal);
+        }
+    }
+
+    /// Notes that a process goes on, if it was stopped.
+    pub fn go_on(&self, member: &Member) {
+        if !matches!(member.state.get(), State::Stopped { .. }) {
+            return;
+        }
+        member.state.set(State::Continued);
+        if let Some(parent) = self.member(member.parent.get()) {
+            parent.learn(member, SIGCHLD as u8, CLD_CONTINUED, SIGCONT as u8);
         }
     }
 }
@@ -235,9 +283,4 @@ fn successor(number: u32) -> u32 {
         NUMBERS => FIRST + 1,
         next => next,
     }
-}
-
-/// Wakes a process that sleeps, so that it looks at its threads.
-pub fn wake(member: &Member) {
-    family::wake(member.seat, member.environment);
 }

@@ -11,7 +11,7 @@ use crate::memory::region::Kind;
 use crate::options::Attachment;
 
 /// Where executables go that may be loaded anywhere.
-const RELOCATED_BASE: u64 = 0x2000_0000_0000;
+const RELOCATED_BASE: u64 = 0x4000_0000;
 
 /// What the start of a program needs to know of it.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,9 @@ pub fn load(memory: &mut Memory, executable: &Executable, file: Attachment) -> R
             let pages = (end - start).div_ceil(PAGE_SIZE);
             memory.map_frames(start, first, pages, segment.rights, Kind::Image)?;
         }
+    }
+    if let Some(last) = executable.segments.last() {
+        memory.set_break_start(bias + last.address + last.memory_bytes);
     }
     Ok(Loaded {
         bias,

@@ -3,7 +3,7 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use exo_rt::start;
+use exo_rt::{family, start};
 
 use crate::crash::Image;
 use crate::errno::{Errno, Result};
@@ -17,6 +17,7 @@ use crate::futex::Futexes;
 use crate::memory::Memory;
 use crate::message;
 use crate::options::Options;
+use crate::place::Makers;
 use crate::rewrite::Rewriter;
 use crate::signal::Information;
 use crate::signal::state::ProcessSignals;
@@ -32,6 +33,8 @@ pub struct Process {
     pub family: Rc<Family>,
     /// It, as others see it.
     pub member: Rc<Member>,
+    /// By what it makes other processes; `None`: it may not.
+    pub makers: Option<Makers>,
     /// How it has ended, once it has: it makes no step any more.
     pub ended: Option<Ending>,
     /// Its threads.
@@ -85,6 +88,7 @@ impl Process {
             memory: Memory::new(family.frames.clone()),
             family,
             member,
+            makers: Makers::initial(),
             ended: None,
             tree,
             descriptors: Descriptors::default(),
@@ -109,13 +113,13 @@ impl Process {
         }
         self.memory.give_back();
         self.family.statistics.borrow_mut().add(&self.statistics);
-        let (family, member) = (self.family.clone(), self.member.clone());
-        family.locks.release_all(member.number);
+        let (all, member) = (self.family.clone(), self.member.clone());
+        all.locks.release_all(member.number);
         // What its files and threads have to tell others comes before its end does.
         drop(self);
-        family.end(&member, ending);
-        drop((family, member));
-        exo_rt::family::release();
+        all.end(&member, ending);
+        drop((all, member));
+        family::release();
         start::exit(0)
     }
 

@@ -111,6 +111,14 @@ impl Threads {
         }
     }
 
+    /// The only thread of a process that the current thread forks.
+    pub fn fork(&self, number: u32) -> Self {
+        let mut threads = Self::new(number);
+        *threads.current.context = (*self.current.context).clone();
+        threads.current.signals = self.current.signals.fork();
+        threads
+    }
+
     /// Adds a thread, which can go on.
     pub fn add(&mut self, thread: Box<Thread>) {
         self.run_queue.add(thread.number);

@@ -9,6 +9,9 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
+use exo_abi::environment::EnvironmentId;
+use exo_rt::{environment, family};
+
 use crate::errno::Errno;
 
 /// Why a call gives no value.
@@ -118,6 +121,8 @@ pub enum Wake {
 #[derive(Debug, Default)]
 pub struct RunQueue {
     ready: RefCell<VecDeque<u32>>,
+    /// Whose it is: seat and number of an environment; 0: not told, and so nobody else's.
+    home: Cell<(usize, u16)>,
     /// Something has happened that a running thread must not miss: a signal, the end of its turn.
     pub attention: Cell<bool>,
 }
@@ -126,6 +131,21 @@ impl RunQueue {
     /// Lets a thread go on when those before it had their turn.
     pub fn add(&self, thread: u32) {
         self.ready.borrow_mut().push_back(thread);
+        self.wake_home();
+    }
+
+    /// Says in which environment, at which seat, its threads are.
+    pub fn set_home(&self, seat: usize, environment: EnvironmentId) {
+        self.home.set((seat, environment.0));
+    }
+
+    /// Wakes the environment if it is another, and sleeps.
+    pub fn wake_home(&self) {
+        let (seat, number) = self.home.get();
+        let home = EnvironmentId(number);
+        if home != EnvironmentId::NOBODY && home != environment::id() {
+            family::wake(seat, home);
+        }
     }
 
     /// The next thread.

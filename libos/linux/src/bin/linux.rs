@@ -12,7 +12,7 @@ use exo_linux::executable::Executable;
 use exo_linux::options::{Attachment, Mode, Options};
 use exo_linux::process::Process;
 use exo_linux::rewrite::{Code, Rewriter};
-use exo_linux::{calls, dispatcher, loader, message, stack};
+use exo_linux::{calls, dispatcher, fork, loader, message, stack};
 use exo_rt::context::Context;
 use exo_rt::local::Local;
 use exo_rt::system_call::Exit;
@@ -42,13 +42,18 @@ fn main() -> u64 {
             return NOT_EXECUTABLE;
         }
     };
+    install_handlers();
+    system_call::start(&Context::new(entry, stack))
+}
+
+/// Has this environment serve a program.
+fn install_handlers() {
     upcall::set_handler(handle_exception);
     system_call::set_handler(handle_call);
     system_call::set_interruption_handler(handle_interruption);
     context::probe();
     // Without them the program runs on while something happens, until its next call.
     let _ = events::install(|| {});
-    system_call::start(&Context::new(entry, stack))
 }
 
 /// Prints the calls that are implemented, for `exo linux calls`.
@@ -182,7 +187,14 @@ fn handle_interruption(fault: &mut Fault) {
         .expect("an interruption within a system call");
 }
 
-/// What a process that was forked begins with.
-fn member_main(_: usize) -> ! {
-    exo_rt::start::exit(NOT_EXECUTABLE)
+/// What a process that was forked begins with, at a seat of the family.
+fn member_main(seat: usize) -> ! {
+    install_handlers();
+    let context = family::with_lock(|| {
+        let process = fork::receive(seat)?;
+        let context = Context::clone(&process.threads.current.context);
+        PROCESS.with(|slot| *slot = Some(process));
+        Some(context)
+    });
+    system_call::start(&context.expect("a process starts with what its maker hands over"))
 }

@@ -3,12 +3,14 @@
 //! A call gets the process and its arguments, and gives a value or an error. How it was reached is not its concern.
 
 mod attributes;
+mod child;
 mod copy;
 mod descriptor;
 mod device;
 mod event;
 mod file;
 mod futex;
+mod group;
 mod identity;
 mod link;
 mod lock;
@@ -201,6 +203,15 @@ calls! {
     __NR_set_tid_address "set_tid_address" 1 thread::set_end_address;
     __NR_clone "clone" 5 thread::clone, whole;
     __NR_clone3 "clone3" 2 thread::clone_by_structure, whole;
+    __NR_fork "fork" 0 child::fork, whole;
+    __NR_vfork "vfork" 0 child::vfork, whole;
+    __NR_wait4 "wait4" 4 child::wait4;
+    __NR_waitid "waitid" 5 child::waitid;
+    __NR_getpgrp "getpgrp" 0 group::group;
+    __NR_getpgid "getpgid" 1 group::group_of;
+    __NR_setpgid "setpgid" 2 group::set_group;
+    __NR_getsid "getsid" 1 group::session_of;
+    __NR_setsid "setsid" 0 group::make_session;
     __NR_futex "futex" 6 futex::futex;
     __NR_set_robust_list "set_robust_list" 2 futex::set_robust_list;
     __NR_get_robust_list "get_robust_list" 3 futex::robust_list;

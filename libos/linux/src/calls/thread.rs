@@ -4,12 +4,13 @@ use alloc::boxed::Box;
 
 use linux_raw_sys::general::{
     CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, CLONE_PARENT_SETTID, CLONE_SETTLS, CLONE_SIGHAND,
-    CLONE_THREAD, CLONE_VM,
+    CLONE_THREAD, CLONE_VFORK, CLONE_VM,
 };
 
-use super::{Arguments, futex, process, program};
+use super::{Arguments, child, futex, process, program};
 use crate::errno::{Errno, Result};
 use crate::family::Ending;
+use crate::fork;
 use crate::process::Process;
 use crate::thread::Thread;
 use crate::wait::{self, Stop};
@@ -22,6 +23,8 @@ const ARGUMENTS_BYTES_MAX: u64 = 4096;
 /// What a new thread or process is to have.
 struct Wanted {
     flags: u64,
+    /// The signal that a process's maker gets when it ends.
+    signal: u64,
     /// Its stack pointer; 0: that of its maker.
     stack: u64,
     /// Where its number is written for its maker.
@@ -42,10 +45,11 @@ pub fn clone(
         storage,
         _,
     ]: Arguments,
-) -> Result {
+) -> wait::Result {
     const SIGNAL: u64 = 0xff;
     let wanted = Wanted {
         flags: flags & !SIGNAL,
+        signal: flags & SIGNAL,
         stack,
         number_for_parent,
         number_for_child,
@@ -54,28 +58,29 @@ pub fn clone(
     start(process, &wanted)
 }
 
-pub fn clone_by_structure(process: &mut Process, [address, bytes, ..]: Arguments) -> Result {
+pub fn clone_by_structure(process: &mut Process, [address, bytes, ..]: Arguments) -> wait::Result {
     if bytes < ARGUMENTS_BYTES {
-        return Err(Errno::EINVAL);
+        return Err(Errno::EINVAL.into());
     }
     if bytes > ARGUMENTS_BYTES_MAX {
-        return Err(Errno::E2BIG);
+        return Err(Errno::E2BIG.into());
     }
     let [
         flags,
         _process_descriptor,
         number_for_child,
         number_for_parent,
-        _signal,
+        signal,
         stack,
         stack_bytes,
         storage,
     ] = program::read_words(process, address)?;
     if (stack == 0) != (stack_bytes == 0) {
-        return Err(Errno::EINVAL);
+        return Err(Errno::EINVAL.into());
     }
     let wanted = Wanted {
         flags,
+        signal,
         stack: stack.wrapping_add(stack_bytes),
         number_for_parent,
         number_for_child,
@@ -84,12 +89,42 @@ pub fn clone_by_structure(process: &mut Process, [address, bytes, ..]: Arguments
     start(process, &wanted)
 }
 
-/// Starts a thread like the current one.
-fn start(process: &mut Process, wanted: &Wanted) -> Result {
+/// Starts a process like the current one. One that would share its memory for good, and is no thread, there is not.
+fn start_process(process: &mut Process, wanted: &Wanted) -> wait::Result {
+    let has = |flag: u32| wanted.flags & u64::from(flag) != 0;
+    let if_has = |flag, address| if has(flag) { address } else { 0 };
+    if has(CLONE_VM) && !has(CLONE_VFORK) {
+        return Err(Errno::ENOSYS.into());
+    }
+    let forked = fork::Wanted {
+        end_signal: wanted.signal as u8,
+        stack: wanted.stack,
+        storage: has(CLONE_SETTLS).then_some(wanted.storage),
+        number_address: if_has(CLONE_CHILD_SETTID, wanted.number_for_child),
+        clear_address: if_has(CLONE_CHILD_CLEARTID, wanted.number_for_child),
+    };
+    if has(CLONE_VFORK) {
+        return child::fork_and_wait(process, &forked);
+    }
+    let number = process.fork(&forked)?.number;
+    if has(CLONE_PARENT_SETTID) {
+        program::write(process, wanted.number_for_parent, &number.to_le_bytes())?;
+    }
+    Ok(u64::from(number))
+}
+
+/// Starts a thread or a process like the current one.
+fn start(process: &mut Process, wanted: &Wanted) -> wait::Result {
     let has = |flag: u32| wanted.flags & u64::from(flag) != 0;
     if !has(CLONE_THREAD) {
-        return Err(Errno::ENOSYS);
+        return start_process(process, wanted);
     }
+    Ok(start_thread(process, wanted)?)
+}
+
+/// Starts a thread like the current one.
+fn start_thread(process: &mut Process, wanted: &Wanted) -> Result {
+    let has = |flag: u32| wanted.flags & u64::from(flag) != 0;
     if !has(CLONE_VM) || !has(CLONE_SIGHAND) {
         return Err(Errno::EINVAL);
     }

@@ -13,7 +13,7 @@ use exo_abi::virtio::DEVICE_CONSOLE;
 use exo_drivers::console::{Console as Device, Received};
 use exo_drivers::queue::BadAnswer;
 use exo_drivers::transport::Transport;
-use exo_rt::{console, environment};
+use exo_rt::{console, environment, family};
 use linux_raw_sys::general::{POLLERR, POLLIN, POLLOUT};
 
 use crate::calls::program::Buffer;
@@ -22,6 +22,9 @@ use crate::wait::{self, WaitQueue};
 
 /// Bytes that are moved at a time.
 const PIECE: usize = 2048;
+
+/// The seat of the process that drives the device: the first.
+const DRIVER_SEAT: usize = 0;
 
 /// One of the streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +101,27 @@ impl Console {
 
     /// Whether the device may have interrupted since [`Self::take_news`]. True for nobody but the process that drives it.
     pub fn has_news(&self) -> bool {
-        environment::events() != self.seen.get() && self.driver == environment::id()
+        self.is_driver() && (environment::events() != self.seen.get() || self.is_due())
+    }
+
+    fn is_driver(&self) -> bool {
+        self.driver == environment::id()
+    }
+
+    fn is_due(&self) -> bool {
+        self.device.borrow().as_ref().is_some_and(Device::is_due)
+    }
+
+    /// Lets `user` use the device, if there is one. Doorbells are for the driver, which is woken where one is to be rung.
+    fn with_device<R>(&self, user: impl FnOnce(&mut Device) -> R) -> Option<R> {
+        let mut device = self.device.borrow_mut();
+        let device = device.as_mut()?;
+        device.set_has_doorbells(self.is_driver());
+        let result = user(device);
+        if device.is_due() {
+            family::wake(DRIVER_SEAT, self.driver);
+        }
+        Some(result)
     }
 
     /// The same, and from now on only of what comes later.
@@ -112,6 +135,7 @@ impl Console {
 
     /// Lets those go on who wait for what the device has done meanwhile.
     pub fn serve(&self) {
+        self.with_device(Device::ring_due);
         if !self.received.is_empty() && self.has_input() {
             self.tell_received();
         }
@@ -130,15 +154,13 @@ impl Console {
 
     /// Whether a read gives something at once, the end included.
     fn has_input(&self) -> bool {
-        let mut device = self.device.borrow_mut();
-        let device = device.as_mut();
-        device.is_none_or(|device| device.has_received().unwrap_or(true))
+        self.with_device(|device| device.has_received().unwrap_or(true))
+            .unwrap_or(true)
     }
 
     /// Takes what has been received; none at the end.
     pub fn receive(&self, into: &mut [u8]) -> Received {
-        let mut device = self.device.borrow_mut();
-        match device.as_mut().map(|device| device.receive(into)) {
+        match self.with_device(|device| device.receive(into)) {
             Some(Ok(received)) => received,
             Some(Err(_)) | None => Received::End,
         }
@@ -146,16 +168,17 @@ impl Console {
 
     /// Sends bytes to standard output as far as there is room; how many.
     pub fn send(&self, bytes: &[u8]) -> Result<usize> {
-        let mut device = self.device.borrow_mut();
-        let Some(device) = device.as_mut() else {
+        let sent = self.with_device(|device| {
+            let sent = device.send(bytes)?;
+            match device.error() {
+                0 => Ok(sent),
+                number => Err(Errno(number)),
+            }
+        });
+        sent.unwrap_or_else(|| {
             console::write(bytes);
-            return Ok(bytes.len());
-        };
-        let sent = device.send(bytes)?;
-        match device.error() {
-            0 => Ok(sent),
-            number => Err(Errno(number)),
-        }
+            Ok(bytes.len())
+        })
     }
 
     /// Bytes that can be sent at once.

@@ -19,7 +19,7 @@ pub struct Descriptor {
 }
 
 /// All descriptors of a program.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Descriptors(Vec<Option<Descriptor>>);
 
 impl Descriptors {

@@ -34,6 +34,11 @@ impl Arena {
         }
     }
 
+    /// Has it grow where another does, so that it takes no addresses that the other has.
+    pub fn skip_to(&mut self, other: &Self) {
+        self.next = other.next;
+    }
+
     /// Takes pages that are there: the first address, and whether they read as zero.
     pub fn take(&mut self, pages: u64) -> Option<(u64, bool)> {
         let clean = self.clean.take(pages).map(|first| (first, true));

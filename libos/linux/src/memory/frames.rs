@@ -4,10 +4,13 @@ use alloc::collections::BTreeMap;
 
 use exo_abi::address::{BLOCK_FRAMES, BLOCK_ORDER};
 use exo_abi::call::ANY_FRAME;
-use exo_abi::{Capability, Kind};
+use exo_abi::environment::EnvironmentId;
+use exo_abi::frame::BlockState;
+use exo_abi::{Capability, Kind, Rights};
 use exo_rt::{environment, gate, tables};
 
 use super::runs::Runs;
+use crate::errno::{Errno, Result};
 
 /// A run of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,32 +23,79 @@ pub struct Run {
     pub is_clean: bool,
 }
 
-/// The capabilities by which an environment maps frames.
-#[derive(Clone, Debug, Default)]
-pub struct Capabilities(BTreeMap<u64, (u64, Capability)>);
+/// A capability that an environment of the family holds, and how others get the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// First name.
+    pub first: u64,
+    /// Names.
+    pub count: u64,
+    /// The capability.
+    pub own: Capability,
+    /// One for the same that was derived, and so can be copied; NONE: not yet.
+    copyable: Capability,
+}
 
-impl Capabilities {
-    /// Those of the blocks that the environment started with, among which are the attached ones.
-    pub fn initial() -> Self {
-        let initial = environment::capabilities_of(Kind::Blocks);
-        Self(
-            initial
-                .map(|(capability, entry)| (entry.first, (entry.count, capability)))
-                .collect(),
-        )
+impl Held {
+    /// A capability that the environment started with, or was allocated.
+    pub const fn root(first: u64, count: u64, own: Capability) -> Self {
+        Self {
+            first,
+            count,
+            own,
+            copyable: Capability::NONE,
+        }
     }
 
-    /// Frames from `first` on can be mapped under `capability`.
-    pub fn add(&mut self, first: u64, count: u64, capability: Capability) {
-        self.0.insert(first, (count, capability));
+    /// Gives another environment the same, as it holds it then.
+    pub fn share(&mut self, environment: EnvironmentId) -> Result<Self> {
+        if self.copyable == Capability::NONE {
+            let derived =
+                gate::capability_derive(self.own, self.first, self.count, Rights::CAPABILITY);
+            self.copyable = derived.map_err(|_| Errno::EAGAIN)?;
+        }
+        let copy = gate::capability_copy(self.copyable, environment).map_err(|_| Errno::EAGAIN)?;
+        Ok(Self {
+            own: copy,
+            copyable: copy,
+            ..*self
+        })
+    }
+}
+
+/// The capabilities by which an environment maps frames.
+#[derive(Clone, Debug, Default)]
+pub struct Capabilities(BTreeMap<u64, Held>);
+
+impl Capabilities {
+    /// What an environment starts with.
+    pub fn initial() -> Self {
+        let kinds = [Kind::Blocks, Kind::Frames].into_iter();
+        let all = kinds.flat_map(environment::capabilities_of);
+        Self(
+            all.map(|(capability, entry)| {
+                let held = Held::root(entry.first, entry.count, capability);
+                (entry.first, held)
+            })
+            .collect(),
+        )
     }
 
     /// The capability that covers a frame.
     pub fn of(&self, frame: u64) -> Capability {
         match self.0.range(..=frame).next_back() {
-            Some((&first, &(count, capability))) if frame < first + count => capability,
+            Some((&first, held)) if frame < first + held.count => held.own,
             _ => Capability::NONE,
         }
+    }
+
+    /// Gives another environment the same.
+    pub fn share(&mut self, environment: EnvironmentId) -> Result<Self> {
+        let shared = self
+            .0
+            .iter_mut()
+            .map(|(&first, held)| Ok((first, held.share(environment)?)));
+        shared.collect::<Result<_>>().map(Self)
     }
 }
 
@@ -54,6 +104,8 @@ impl Capabilities {
 pub struct Frames {
     clean: Runs,
     used: Runs,
+    /// Whether the exokernel has no more.
+    is_whole: bool,
 }
 
 impl Frames {
@@ -78,12 +130,39 @@ impl Frames {
 
     /// Asks the exokernel for blocks that hold `count` frames.
     fn grow(&mut self, count: u64, capabilities: &mut Capabilities) -> Option<()> {
-        let blocks = count.div_ceil(BLOCK_FRAMES);
-        let capability = gate::frame_allocate(ANY_FRAME, blocks, BLOCK_ORDER).ok()?;
+        self.take_blocks(ANY_FRAME, count.div_ceil(BLOCK_FRAMES), capabilities)
+    }
+
+    fn take_blocks(
+        &mut self,
+        first: u64,
+        blocks: u64,
+        capabilities: &mut Capabilities,
+    ) -> Option<()> {
+        let capability = gate::frame_allocate(first, blocks, BLOCK_ORDER).ok()?;
         let entry = tables::capability(capability.slot())?;
-        capabilities.add(entry.first, entry.count, capability);
+        let held = Held::root(entry.first, entry.count, capability);
+        capabilities.0.insert(entry.first, held);
         self.clean.add(entry.first, entry.count, |_, _| false);
         Some(())
+    }
+
+    /// Takes all frames that the exokernel still has for this environment, in few capabilities: environments that it makes from then on have
+    /// a share in each. Only once: nothing comes back.
+    pub fn take_rest(&mut self, capabilities: &mut Capabilities) {
+        if self.is_whole {
+            return;
+        }
+        self.is_whole = true;
+        loop {
+            let entry = tables::own_environment();
+            let quota = u64::from(entry.frames_quota.saturating_sub(entry.frames)) / BLOCK_FRAMES;
+            let (first, blocks) = longest_free_run();
+            let blocks = blocks.min(quota);
+            if blocks == 0 || self.take_blocks(first, blocks, capabilities).is_none() {
+                return;
+            }
+        }
     }
 
     /// Gives frames back, in whatever state.
@@ -92,4 +171,21 @@ impl Frames {
             capabilities.of(one) == capabilities.of(other)
         });
     }
+}
+
+/// The first frame and the number of the most blocks in a row that nobody owns.
+fn longest_free_run() -> (u64, u64) {
+    let mut longest = (0, 0);
+    let mut run = (0, 0);
+    for (number, block) in (0..).map_while(|number| Some((number, tables::block(number)?))) {
+        run = match block.state == BlockState::Free as u8 {
+            true if run.1 != 0 => (run.0, run.1 + 1),
+            true => (number * BLOCK_FRAMES, 1),
+            false => (0, 0),
+        };
+        if run.1 > longest.1 {
+            longest = run;
+        }
+    }
+    longest
 }

@@ -7,42 +7,46 @@
 pub mod arena;
 pub mod attached;
 mod description;
+mod fork;
 pub mod frames;
 pub mod mapping;
+mod program_break;
 pub mod region;
+mod rights;
 pub mod runs;
 
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
-use alloc::vec::Vec;
 use core::cell::RefCell;
+use core::ops::Range;
 
 use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
-use exo_rt::{program_memory, window};
+use exo_rt::{family, page_tables, program_memory};
 
 use crate::errno::{Errno, Result};
 use arena::Arena;
 use frames::{Capabilities, Frames};
+use program_break::Break;
 use region::{Kind, Region};
 
 /// Largest anonymous mapping that comes from the arena: larger ones are mostly reserved and not used.
 const ARENA_BYTES_MAX: u64 = 1 << 20;
-/// Where the program break starts, and how far it may go.
-const BREAK_START: u64 = 0x0700_0000_0000;
-const BREAK_END: u64 = BREAK_START + (64 << 30);
-/// Pages that the memory behind the program break grows by.
-const BREAK_PAGES: u64 = 64;
-/// Where the arena lies.
-const ARENA_START: u64 = 0x0800_0000_0000;
-/// Where lazy regions lie.
-const LAZY_START: u64 = 0x1000_0000_0000;
-/// Their end, exclusive.
-const LAZY_END: u64 = 0x2000_0000_0000;
+/// Where the arena lies. Arena and small lazy regions lie in reach of the table that leads to the program itself: an address space is few
+/// page tables.
+const ARENA_START: u64 = 0x10_0000_0000;
+/// Where small lazy regions lie.
+const SMALL: Range<u64> = 0x20_0000_0000..0x7f_0000_0000;
+/// Where large ones lie.
+const LARGE: Range<u64> = 0x1000_0000_0000..0x3000_0000_0000;
+/// Bytes from which on a lazy region is large.
+const LARGE_BYTES: u64 = 1 << 30;
 /// End (exclusive) of the addresses that can be a program's.
-pub const MEMORY_END: u64 = 0x3e00_0000_0000;
+pub const MEMORY_END: u64 = family::VIEWS;
 /// Pages that a fault maps at once.
 const FAULT_PAGES: u64 = 16;
+/// Pages that a fault maps at once where the frames are there already.
+const IMAGE_PAGES: u64 = 32;
 
 /// All memory of a process.
 pub struct Memory {
@@ -52,11 +56,16 @@ pub struct Memory {
     pub capabilities: Capabilities,
     /// Regions by their first address.
     regions: BTreeMap<u64, Region>,
-    /// Where the next lazy region is looked for.
-    next_lazy: u64,
+    /// Where the next lazy region is looked for: a small one, and a large one.
+    next_lazy: [u64; 2],
     arena: Arena,
-    /// The program break.
-    program_break: u64,
+    /// The program break: where it began, where it is, and up to where there is memory.
+    program_break: Break,
+}
+
+/// Whether a page is mapped.
+fn is_present(page: &u64) -> bool {
+    page_tables::page_entry(*page).is_some()
 }
 
 /// Rounds up to pages; `None` where that overflows.
@@ -71,9 +80,9 @@ impl Memory {
             frames,
             capabilities: Capabilities::initial(),
             regions: BTreeMap::new(),
-            next_lazy: LAZY_START,
+            next_lazy: [SMALL.start, LARGE.start],
             arena: Arena::new(ARENA_START),
-            program_break: BREAK_START,
+            program_break: Break::default(),
         }
     }
 
@@ -170,7 +179,7 @@ impl Memory {
 
     /// Where a frame that was taken can be read and written, and those behind it that were taken with it.
     pub fn view(&self, frame: u64) -> u64 {
-        window::address_of(frame)
+        family::view(frame)
     }
 
     /// The same, always lazy: `bytes` is a multiple of a page.
@@ -223,7 +232,7 @@ impl Memory {
         if !start.is_multiple_of(PAGE_SIZE) || end == start {
             return Err(Errno::EINVAL);
         }
-        if start < exo_abi::address::PROGRAM_BASE || end > LAZY_END {
+        if start < exo_abi::address::PROGRAM_BASE || end > LARGE.end {
             return Err(Errno::ENOMEM);
         }
         Ok(end)
@@ -231,14 +240,29 @@ impl Memory {
 
     /// Addresses for a lazy region.
     fn find_lazy(&mut self, bytes: u64) -> Option<u64> {
-        // One page between regions, so that running over the end of one faults.
-        let start = self.next_lazy;
-        let end = start.checked_add(bytes)?.checked_add(PAGE_SIZE)?;
-        if end > LAZY_END {
-            return None;
-        }
-        self.next_lazy = end;
+        let (index, range) = match bytes {
+            LARGE_BYTES.. => (1, LARGE),
+            _ => (0, SMALL),
+        };
+        let next = *self.next_lazy.get(index)?;
+        let start = self
+            .find_gap(next..range.end, bytes)
+            .or_else(|| self.find_gap(range, bytes))?;
+        *self.next_lazy.get_mut(index)? = start + bytes + PAGE_SIZE;
         Some(start)
+    }
+
+    /// Addresses in a range that no region has, with one page before the next, so that running over their end faults.
+    fn find_gap(&self, range: Range<u64>, bytes: u64) -> Option<u64> {
+        let wanted = bytes.checked_add(PAGE_SIZE)?;
+        let mut start = range.start;
+        for (&first, region) in self.regions.range(range.clone()) {
+            if first >= start.checked_add(wanted)? {
+                break;
+            }
+            start = start.max(region.end + PAGE_SIZE);
+        }
+        (start.checked_add(wanted)? <= range.end).then_some(start)
     }
 
     /// Takes away what is mapped in a range; where nothing is, nothing happens.
@@ -294,24 +318,7 @@ impl Memory {
     fn unmap_pages(&self, region: &Region) -> Result<()> {
         match region.rights {
             Rights::NONE => Ok(()),
-            _ => mapping::unmap(region.pages.keys().copied()),
-        }
-    }
-
-    /// Has the pages of a region that are there mapped with other rights than before. Without any they are not mapped.
-    fn change_rights(&self, start: u64, region: &Region, rights: Rights) -> Result<()> {
-        let pages: BTreeMap<u64, u64> = match region.kind {
-            Kind::Arena => self.arena.pages(start, region.end).collect(),
-            Kind::Lazy | Kind::Image => region.pages.clone(),
-        };
-        let addresses = pages.keys().copied();
-        let entries = pages.iter().map(|(&address, &frame)| (address, frame));
-        let capability = |frame| self.capabilities.of(frame);
-        match (region.rights, rights) {
-            (before, after) if before == after => Ok(()),
-            (_, Rights::NONE) => mapping::unmap(addresses),
-            (Rights::NONE, _) => mapping::map_pages(entries, rights, capability),
-            _ => mapping::protect(entries, rights, capability),
+            _ => mapping::unmap(region.pages.keys().copied().filter(is_present)),
         }
     }
 
@@ -335,66 +342,6 @@ impl Memory {
         if let Some(upper) = region.split_off(address) {
             self.regions.insert(address, upper);
         }
-    }
-
-    /// Changes rights.
-    pub fn protect(&mut self, start: u64, bytes: u64, rights: Rights) -> Result<()> {
-        let end = round_up(bytes)
-            .and_then(|bytes| start.checked_add(bytes))
-            .ok_or(Errno::ENOMEM)?;
-        if !start.is_multiple_of(PAGE_SIZE) {
-            return Err(Errno::EINVAL);
-        }
-        if !self.is_mapped(start, end) {
-            return Err(Errno::ENOMEM);
-        }
-        self.cut(start);
-        self.cut(end);
-        for (&first, region) in self.regions.range(start..end) {
-            self.change_rights(first, region, rights)?;
-        }
-        for region in self.regions.range_mut(start..end).map(|(_, region)| region) {
-            region.rights = rights;
-        }
-        Ok(())
-    }
-
-    /// Makes private memory read as zero again.
-    pub fn discard(&mut self, start: u64, bytes: u64) -> Result<()> {
-        let end = round_up(bytes)
-            .and_then(|bytes| start.checked_add(bytes))
-            .ok_or(Errno::EINVAL)?;
-        if !start.is_multiple_of(PAGE_SIZE) {
-            return Err(Errno::EINVAL);
-        }
-        if !self.is_mapped(start, end) {
-            return Err(Errno::ENOMEM);
-        }
-        self.cut(start);
-        self.cut(end);
-        let (mut taken, mut kept) = (Vec::new(), Vec::new());
-        for (&first, region) in self.regions.range_mut(start..end) {
-            match region.kind {
-                Kind::Arena => {
-                    kept.extend(self.arena.pages(first, region.end).map(|(_, frame)| frame));
-                }
-                Kind::Lazy => {
-                    let pages = core::mem::take(&mut region.pages);
-                    if region.rights != Rights::NONE {
-                        mapping::unmap(pages.keys().copied())?;
-                    }
-                    taken.extend(pages.into_values());
-                }
-                Kind::Image => {}
-            }
-        }
-        for frame in taken {
-            self.free_frames(frame, 1);
-        }
-        for frame in kept {
-            program_memory::zero(self.view(frame), PAGE_SIZE)?;
-        }
-        Ok(())
     }
 
     /// Whether every address of a range is in some region.
@@ -431,11 +378,11 @@ impl Memory {
             (_, true) => Rights::EXECUTE,
             _ => Rights::READ,
         };
-        if region.kind != Kind::Lazy
-            || !region.rights.contains(needed)
-            || region.pages.contains_key(&page)
-        {
+        if region.kind == Kind::Arena || !region.rights.contains(needed) || is_present(&page) {
             return false;
+        }
+        if region.pages.contains_key(&page) {
+            return self.map_neighbours(page, region).is_ok();
         }
         let (end, rights) = (region.end, region.rights);
         // Neighbours come along, as far as they are not there and lie in the same page table.
@@ -458,39 +405,12 @@ impl Memory {
         true
     }
 
-    /// Moves the program break; gives where it is then.
-    pub fn set_break(&mut self, wanted: u64) -> u64 {
-        let current = self.program_break;
-        if !(BREAK_START..=BREAK_END).contains(&wanted) {
-            return current;
-        }
-        let mapped = match self.regions.get(&BREAK_START) {
-            Some(region) => region.end,
-            None => BREAK_START,
-        };
-        if wanted > mapped && self.extend_break(mapped, wanted).is_none() {
-            return current;
-        }
-        if wanted < current {
-            // What comes back later is zero.
-            let _ = program_memory::zero(wanted, current - wanted);
-        }
-        self.program_break = wanted;
-        wanted
-    }
-
-    /// Puts memory behind the program break.
-    fn extend_break(&mut self, mapped: u64, wanted: u64) -> Option<()> {
-        let pages = (wanted - mapped).div_ceil(PAGE_SIZE);
-        let pages = pages.next_multiple_of(BREAK_PAGES);
-        let first = self.map_clean(mapped, pages, Rights::READ_WRITE)?;
-        self.arena.back(mapped, first, pages);
-        let end = mapped + pages * PAGE_SIZE;
-        let region = Region::new(end, Rights::READ_WRITE, Kind::Arena);
-        self.regions
-            .entry(BREAK_START)
-            .and_modify(|region| region.end = end)
-            .or_insert(region);
-        Some(())
+    /// Maps a page that has a frame, and those behind it that have one too.
+    fn map_neighbours(&self, page: u64, region: &Region) -> Result<()> {
+        let end = page + IMAGE_PAGES * PAGE_SIZE;
+        let pages = region.pages.range(page..end);
+        let pages = pages.map(|(&address, &frame)| (address, frame));
+        let absent = pages.take_while(|(address, _)| !is_present(address));
+        mapping::map_pages(absent, region.rights, |frame| self.capabilities.of(frame))
     }
 }

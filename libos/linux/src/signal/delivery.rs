@@ -99,6 +99,7 @@ fn prepare(process: &mut Process, signal: u32) {
         stopping if stopping & STOPPING != 0 => bit(SIGCONT),
         _ if signal == SIGCONT || signal == SIGKILL => {
             process.signals.stopped = false;
+            process.family.go_on(&process.member);
             process.threads.run_queue.attention.set(true);
             STOPPING
         }
@@ -155,6 +156,7 @@ pub fn deliver(process: &mut Process) {
                 return;
             }
             process.signals.stopped = true;
+            process.family.stop(&process.member, signal as u8);
         }
     }
 }

@@ -84,6 +84,14 @@ impl Default for ProcessSignals {
 }
 
 impl ProcessSignals {
+    /// Those of a process that this one forks: what is pending stays here.
+    pub fn fork(&self) -> Self {
+        Self {
+            actions: self.actions,
+            ..Self::default()
+        }
+    }
+
     /// The action of a signal.
     pub fn action(&self, signal: u32) -> Action {
         let index = signal.wrapping_sub(1) as usize;
@@ -165,6 +173,17 @@ pub struct ThreadSignals {
     pub interrupted: Option<Interrupted>,
     /// Vector, error code and address of the last exception.
     pub exception: [u64; 3],
+}
+
+impl ThreadSignals {
+    /// Those of a thread in another process that this one forks.
+    pub fn fork(&self) -> Self {
+        Self {
+            mask: self.mask,
+            stack: self.stack,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for ThreadSignals {

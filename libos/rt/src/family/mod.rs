@@ -13,21 +13,25 @@ mod seat;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use exo_abi::address::{BLOCK_FRAMES, PAGE_SHIFT, PAGE_SIZE};
+use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, FRAME_WINDOW_SIZE, PAGE_SHIFT, PAGE_SIZE};
 use exo_abi::map::MapEntry;
 use exo_abi::upcall::Vector;
 use exo_abi::{Capability, Kind, Rights};
 use linked_list_allocator::Heap as FreeList;
 
 use crate::upcall::Fault;
-use crate::{environment, gate, processor};
+use crate::{environment, gate, processor, window};
 pub use heap::Heap;
 pub use member::{Layout, first_instruction, layout};
 use seat::Seat;
 pub use seat::{SEATS, receive, send, sleep_term, wake, wake_up};
 
-/// Where the heap lies.
-pub const FAMILY_BASE: u64 = 0x3f80_0000_0000;
+/// Where the heap lies: behind the personality's own image, in reach of the same page directory.
+pub const FAMILY_BASE: u64 = 0x3f00_0040_0000;
+/// Where a member views frame n: here + n pages.
+pub const VIEWS: u64 = 0x3e00_0000_0000;
+/// Their end.
+const VIEWS_END: u64 = VIEWS + FRAME_WINDOW_SIZE;
 /// Pages of a chunk. It divides a block, so that a chunk lies in one page table.
 const CHUNK_PAGES: u64 = 64;
 /// Bytes of a chunk.
@@ -56,6 +60,9 @@ struct Header {
 
 /// The capability by which this environment maps the heap; 0: it has none.
 static CAPABILITY: AtomicU64 = AtomicU64::new(0);
+
+/// Whether another has founded the family.
+static IS_MEMBER: AtomicBool = AtomicBool::new(false);
 
 fn header() -> &'static Header {
     assert!(
@@ -102,6 +109,7 @@ fn join() {
         .find(|(_, entry)| entry.first <= first && first < entry.first + entry.count)
         .map_or(Capability::NONE, |(capability, _)| capability);
     CAPABILITY.store(capability.0, Ordering::Relaxed);
+    IS_MEMBER.store(true, Ordering::Relaxed);
 }
 
 /// The first frame of the heap.
@@ -144,14 +152,48 @@ fn map_address(address: u64) -> bool {
         && map_chunk(FAMILY_BASE + offset, frame, capability).is_ok()
 }
 
-/// Maps what a page fault needs, if it is of the heap and another environment has grown it.
+/// Where the founder's frames can be read and written, those of the family's programs: in the founder the frame window, which shows them
+/// all; in a member a range whose blocks come by the page fault of their first access.
+pub fn view(frame: u64) -> u64 {
+    match IS_MEMBER.load(Ordering::Relaxed) {
+        false => window::address_of(frame),
+        true => VIEWS + frame * PAGE_SIZE,
+    }
+}
+
+/// Maps the block at an address of the views.
+fn map_view(address: u64) -> bool {
+    let first = (address - VIEWS) / BLOCK_SIZE * BLOCK_FRAMES;
+    let covering = environment::held_of(Kind::Blocks).find(|(_, entry)| {
+        entry.first <= first && first + BLOCK_FRAMES <= entry.first + entry.count
+    });
+    let Some((capability, _)) = covering else {
+        return false;
+    };
+    let entry = MapEntry {
+        address: VIEWS + first * PAGE_SIZE,
+        frame: first,
+        pages: BLOCK_FRAMES as u32,
+        rights: Rights::READ_WRITE.0,
+        capability: capability.0,
+    };
+    gate::page_map(&[entry]).is_ok()
+}
+
+/// Maps what a page fault needs, if it is of the heap and another environment has grown it, or of the views.
 pub(crate) fn handle_fault(fault: &Fault) -> bool {
     const PRESENT: u64 = 1;
-    fault.vector == Vector::PageFault as u64
-        && fault.error_code & PRESENT == 0
-        && fault.address >= FAMILY_BASE + CHUNK_BYTES
-        && CAPABILITY.load(Ordering::Relaxed) != 0
-        && map_address(fault.address)
+    if fault.vector != Vector::PageFault as u64
+        || fault.error_code & PRESENT != 0
+        || CAPABILITY.load(Ordering::Relaxed) == 0
+    {
+        return false;
+    }
+    match fault.address {
+        VIEWS..VIEWS_END => IS_MEMBER.load(Ordering::Relaxed) && map_view(fault.address),
+        address if address >= FAMILY_BASE + CHUNK_BYTES => map_address(address),
+        _ => false,
+    }
 }
 
 /// The family's lock. Everything in the heap changes under it, the heap itself included.
