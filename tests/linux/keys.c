@@ -1,5 +1,7 @@
 // Keys that are signals, and changes of size, while the program waits, and while it computes.
+#define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,33 +18,42 @@ static void handle(int signal)
     write(1, text, length);
 }
 
+static void ask(const char *what)
+{
+    printf("%s>", what);
+    fflush(stdout);
+}
+
 int main(void)
 {
     char line[64];
-    struct sigaction action = {.sa_handler = handle};
+    sigset_t all, none;
+    struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
+    struct pollfd input = {0, POLLIN};
     sigaction(SIGINT, &action, 0);
     sigaction(SIGQUIT, &action, 0);
     sigaction(SIGWINCH, &action, 0);
-    printf("first>");
-    fflush(stdout);
+    sigemptyset(&none);
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, 0);
+    ask("wait");
+    int found = ppoll(&input, 1, 0, &none);
+    printf("%d %s\n", found, strerror(errno));
+    sigprocmask(SIG_SETMASK, &none, 0);
+    ask("read");
     long count = read(0, line, sizeof line);
-    printf("%ld %s\n", count, strerror(errno));
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGINT, &action, 0);
-    printf("again>");
-    fflush(stdout);
-    count = read(0, line, sizeof line);
     printf("%.*s", (int)count, line);
-    printf("pause>");
-    fflush(stdout);
-    pause();
-    printf("\nsize>");
-    fflush(stdout);
-    pause();
+    sigprocmask(SIG_SETMASK, &all, 0);
+    ask("pause");
+    sigsuspend(&none);
+    printf("\n");
+    ask("size");
+    sigsuspend(&none);
     signal(SIGINT, SIG_DFL);
-    printf("\nlast>");
-    fflush(stdout);
-    for (volatile long count = 0; count >= 0; count++)
+    sigprocmask(SIG_SETMASK, &none, 0);
+    printf("\n");
+    ask("compute");
+    for (volatile long round = 0; round >= 0; round++)
         ;
     return 0;
 }

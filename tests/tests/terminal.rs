@@ -66,12 +66,12 @@ fn keys_and_changes_of_size_are_signals_as_on_the_host() {
     compare(
         &program,
         &[
-            ("first>", Step::Type("\x03")),
-            ("again>", Step::Type("\x03")),
+            ("wait>", Step::Type("\x03")),
+            ("read>", Step::Type("\x03")),
             ("<2>", Step::Type("line\n")),
             ("pause>", Step::Type("\x1c")),
             ("size>", Step::Resize(100, 30, "")),
-            ("last>", Step::Type("\x03")),
+            ("compute>", Step::Type("\x03")),
         ],
     );
 }
