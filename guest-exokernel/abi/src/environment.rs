@@ -118,6 +118,10 @@ pub struct EnvironmentEntry {
     pub slices_quota: u32,
     /// Number of the environment out of whose quotas this one was made; 0: it is of the image.
     pub owner: u32,
+    /// Slots that it has bound; one that it has bound by two capabilities counts twice.
+    pub slices: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Kernel entries by call, in the order of [`crate::Call::ALL`]. `null` is not counted: its path is the bare gate.
     pub calls: [u64; CALL_COUNT],
     /// Device interrupts taken for it.
@@ -135,7 +139,7 @@ pub struct EnvironmentEntry {
 }
 
 const _: () =
-    assert!(size_of::<EnvironmentEntry>() == 136 + 8 * CALL_COUNT + 40 + 4 * KIND_NUMBERS);
+    assert!(size_of::<EnvironmentEntry>() == 144 + 8 * CALL_COUNT + 40 + 4 * KIND_NUMBERS);
 
 /// Most capabilities that an environment starts with.
 pub const INITIAL_CAPABILITIES_MAX: usize = 64;

@@ -162,7 +162,7 @@ fn describe() -> String {
         EnvironmentEntry {
             name, state, abort_reason, exit_status, abort_vector, abort_error_code, abort_instruction, abort_address,
             vcpu, frames, frames_quota, tables, tables_quota, capabilities, capabilities_quota, dma_mappings,
-            dma_mappings_quota, first_capability, accepts, frames_guaranteed, slices_quota, owner, calls, interrupts,
+            dma_mappings_quota, first_capability, accepts, frames_guaranteed, slices_quota, owner, slices, reserved, calls, interrupts,
             ticks, turns, forced_switches, penalties, held,
         },
         EnvironmentPage {

@@ -178,22 +178,6 @@ pub fn assign(kernel: &mut Kernel, index: usize, first: u64, count: u64, owner: 
     }
 }
 
-/// Whether an environment may have slots beside those that run it: what it alone could take of others is in the manifest.
-pub fn check_quota(
-    kernel: &mut Kernel,
-    id: EnvironmentId,
-    first: u64,
-    count: u64,
-) -> Result<(), Error> {
-    let quota = kernel.ledger.environment(id)?.slices_quota;
-    let more = (u64::MAX >> (SLICES as u64 - count)) << first;
-    let slots = kernel.environment(id)?.slots | more;
-    if slots.count_ones() > quota {
-        return Err(Error::Quota);
-    }
-    Ok(())
-}
-
 /// Gives back the slots that the holder of a capability has bound by it.
 pub fn release(kernel: &mut Kernel, capability: Capability, entry: &CapabilityEntry) {
     if entry.bound == 0 {

@@ -5,6 +5,7 @@ mod environments;
 mod functions;
 mod holders;
 mod memory;
+mod slices;
 mod tree;
 
 use crate::Ledger;
@@ -40,6 +41,8 @@ pub enum Inconsistency {
     HolderList(u32),
     /// A function is owned without a capability, or the reverse; or it is bound or mapped by nobody, or by two.
     Function(u32),
+    /// A slot of the slice vector, counted through all vCPUs, runs somebody who has not bound it, or nobody although it was allocated.
+    Slice(u32),
     /// An environment's count of something is wrong, or beyond its quota.
     EnvironmentCount(u16),
     /// An environment that was made is alive, and no root of environment numbers that its owner holds names it.
@@ -58,6 +61,7 @@ impl Ledger<'_> {
         self.audit_tree()?;
         self.audit_names()?;
         self.audit_functions()?;
+        self.audit_slices()?;
         self.audit_environments()
     }
 }

@@ -175,6 +175,24 @@ finds! {
     finds_capability_for_no_function:
         |l| l.add_capability(TWO, Name::new(Kind::Function, 3, 1), Rights::READ) => Inconsistency::Function(3);
 
+    finds_slot_of_who_has_not_bound_it:
+        |l| l.tables.slices[3].owner = ONE => Inconsistency::Slice(3);
+    finds_slot_that_was_allocated_and_is_nobodys: |l| {
+        allocate_slices(l, ONE, (5, 2)).unwrap();
+        l.tables.slices[6].owner = EnvironmentId::NOBODY;
+    } => Inconsistency::Slice(6);
+    finds_shared_slots: |l| {
+        allocate_slices(l, ONE, (5, 2)).unwrap();
+        l.tables.slices[6].owner = EnvironmentId::NOBODY;
+        allocate_slices(l, TWO, (6, 1)).unwrap();
+    } => Inconsistency::SharedName(6, 7);
+    finds_slots_that_were_allocated_and_are_not_bound:
+        |l| l.add_capability(TWO, Name::new(Kind::Slice, 1, 1), Rights::READ) => Inconsistency::Slot(7);
+    finds_slots_of_another_vcpu: |l| {
+        allocate_slices(l, ONE, (5, 2)).unwrap();
+        l.tables.environments[0].vcpu = 1;
+    } => Inconsistency::Slot(7);
+    finds_wrong_count_of_slots: |l| l.tables.environments[0].slices += 1 => Inconsistency::EnvironmentCount(1);
     finds_wrong_count_of_frames: |l| {
         l.tables.environments[0].frames += 1;
         l.tables.environments[1].frames -= 1;

@@ -306,6 +306,7 @@ impl Ledger<'_> {
                 self.commit_unbind_extent(entry.bound);
             }
             Some(Kind::Dma) => self.remove_dma(holder),
+            Some(Kind::Slice) if entry.bound != 0 => self.remove_slices(holder, entry.count),
             _ => {}
         }
         self.remove_capability(holder, capability.slot());

@@ -45,12 +45,23 @@ impl Ledger<'_> {
             }
         }
         self.check_capability_quota(holder)?;
+        self.check_slices_quota(holder, count)?;
         Ok(Name {
             kind: Kind::Slice,
             resource: vcpu as u32,
             first,
             count,
         })
+    }
+
+    /// Whether `holder` may bind so many slots more. What it has handed on stays bound, since it comes back to it.
+    fn check_slices_quota(&self, holder: EnvironmentId, count: u64) -> Result<(), Error> {
+        let entry = self.environment(holder)?;
+        let left = entry.slices_quota.saturating_sub(entry.slices);
+        if count > u64::from(left) {
+            return Err(Error::Quota);
+        }
+        Ok(())
     }
 
     /// Records a capability of slots, bound. The owner of each is to be set.
@@ -79,6 +90,7 @@ impl Ledger<'_> {
         if entry.bound != 0 {
             return Err(Error::BadState);
         }
+        self.check_slices_quota(holder, entry.count)?;
         Ok(Name {
             kind: Kind::Slice,
             resource: entry.resource,
@@ -89,20 +101,37 @@ impl Ledger<'_> {
 
     /// Records the binding. The owner of each slot is to be set.
     pub fn commit_bind_slices(&mut self, capability: Capability) {
-        if let Some(entry) = self.slot_mut(capability.slot()) {
-            entry.bound = 1;
+        let Some(entry) = self.slot_mut(capability.slot()) else {
+            return;
+        };
+        entry.bound = 1;
+        let (holder, count) = (entry.holder, entry.count as u32);
+        if let Some(environment) = self.environment_mut(holder) {
+            environment.slices = environment.slices.saturating_add(count);
         }
     }
 
-    /// Who gets the slots of a capability when it ends: the holder of the one from which it was derived, if that runs on this vCPU.
-    pub fn heir_of_slices(&self, capability: Capability) -> EnvironmentId {
-        let parent = self
-            .parent(capability)
-            .and_then(|parent| self.entry(parent));
-        match parent {
-            Some(parent) if parent.bound != 0 && self.is_alive(parent.holder) => parent.holder,
-            _ => EnvironmentId::NOBODY,
+    /// Records that slots are bound no more.
+    pub(crate) fn remove_slices(&mut self, holder: EnvironmentId, count: u64) {
+        if let Some(environment) = self.environment_mut(holder) {
+            environment.slices = environment.slices.saturating_sub(count as u32);
         }
+    }
+
+    /// Who gets the slots of a capability when it ends: the holder of the nearest one above it that is bound. Who has ended gets nothing. Cost: linear
+    /// in its depth.
+    pub fn heir_of_slices(&self, capability: Capability) -> EnvironmentId {
+        let mut above = self.parent(capability);
+        while let Some(parent) = above {
+            if let Some(entry) = self.entry(parent)
+                && entry.bound != 0
+                && self.is_alive(entry.holder)
+            {
+                return entry.holder;
+            }
+            above = self.parent(parent);
+        }
+        EnvironmentId::NOBODY
     }
 
     /// Counts time that an environment used in a slot.

@@ -12,6 +12,7 @@ mod random_operations {
     pub mod model;
     pub mod operation;
     mod shrinking;
+    mod slices;
     mod target;
     mod tree;
     mod tree_comparison;

@@ -19,4 +19,5 @@ mod rules {
     mod queues;
     mod repossession;
     mod revocation;
+    mod slices;
 }

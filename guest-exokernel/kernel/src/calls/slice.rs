@@ -27,7 +27,6 @@ pub fn slice_allocate(
         first => first,
     };
     let name = kernel.ledger.check_slices(caller, vcpu, first, count)?;
-    slices::check_quota(kernel, caller, first, count)?;
 
     let capability = kernel.ledger.commit_slices(caller, name);
     slices::assign(kernel, index, first, count, caller);
@@ -42,7 +41,6 @@ pub fn slice_bind(
     capability: Capability,
 ) -> Result<u64, Error> {
     let name = kernel.ledger.check_bind_slices(caller, capability)?;
-    slices::check_quota(kernel, caller, name.first, name.count)?;
 
     kernel.ledger.commit_bind_slices(capability);
     slices::assign(kernel, index, name.first, name.count, caller);

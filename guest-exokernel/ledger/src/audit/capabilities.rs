@@ -29,7 +29,7 @@ fn is_well_formed(entry: &CapabilityEntry) -> bool {
         && Rights::CAPABILITY.contains(Rights(u32::from(entry.rights)))
 }
 
-/// Frames, functions or environments that both name.
+/// Frames, functions, environments or slices that both name.
 fn names_overlap(one: &CapabilityEntry, other: &CapabilityEntry) -> bool {
     let memory = |entry: &CapabilityEntry| {
         matches!(
@@ -37,9 +37,13 @@ fn names_overlap(one: &CapabilityEntry, other: &CapabilityEntry) -> bool {
             Some(Kind::Frames | Kind::Blocks)
         )
     };
-    let single = [Kind::Function as u8, Kind::Environment as u8];
-    let alike =
-        (memory(one) && memory(other)) || (one.kind == other.kind && single.contains(&one.kind));
+    let alone = [
+        Kind::Function as u8,
+        Kind::Environment as u8,
+        Kind::Slice as u8,
+    ];
+    let same = one.kind == other.kind && one.resource == other.resource;
+    let alike = (memory(one) && memory(other)) || (same && alone.contains(&one.kind));
     alike
         && one.first < other.first.saturating_add(other.count)
         && other.first < one.first.saturating_add(one.count)

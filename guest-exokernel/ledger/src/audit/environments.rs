@@ -52,10 +52,13 @@ impl Ledger<'_> {
         for (index, entry) in self.tables.environments.iter().enumerate() {
             let id = EnvironmentId((index as u16).saturating_add(1));
             let mut kinds = [0u32; KIND_NUMBERS];
-            let mut guaranteed = 0u64;
+            let (mut guaranteed, mut slices) = (0u64, 0u64);
             for (_, slot) in self.used_slots().filter(|(_, slot)| slot.holder == id) {
                 if let Some(count) = kinds.get_mut(usize::from(slot.kind)) {
                     *count = count.saturating_add(1);
+                }
+                if slot.kind == Kind::Slice as u8 && slot.bound != 0 {
+                    slices = slices.saturating_add(slot.count);
                 }
                 if slot.guaranteed != 0 && is_frames(slot) {
                     guaranteed = guaranteed.saturating_add(slot.count);
@@ -74,7 +77,9 @@ impl Ledger<'_> {
                 && kinds == entry.held
                 && held == u64::from(entry.capabilities)
                 && dma == entry.dma_mappings
+                && slices == u64::from(entry.slices)
                 && entry.frames <= entry.frames_quota
+                && entry.slices <= entry.slices_quota
                 && entry.tables <= entry.tables_quota
                 && entry.capabilities <= entry.capabilities_quota
                 && entry.dma_mappings <= entry.dma_mappings_quota;

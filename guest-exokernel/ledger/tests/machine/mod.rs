@@ -53,6 +53,7 @@ pub struct Snapshot {
     capabilities: Vec<CapabilityEntry>,
     blocks: Vec<BlockEntry>,
     frames: Vec<FrameEntry>,
+    slices: Vec<SliceEntry>,
 }
 
 /// Copies the tables.
@@ -65,6 +66,7 @@ pub fn snapshot(ledger: &Ledger) -> Snapshot {
         capabilities: tables.capabilities.to_vec(),
         blocks: tables.blocks.to_vec(),
         frames: tables.frames.to_vec(),
+        slices: tables.slices.to_vec(),
     }
 }
 
@@ -92,6 +94,8 @@ fn absent() -> EnvironmentEntry {
         frames_guaranteed: 0,
         slices_quota: 0,
         owner: 0,
+        slices: 0,
+        reserved: 0,
         calls: [0; exo_abi::call::CALL_COUNT],
         interrupts: 0,
         ticks: 0,
@@ -108,7 +112,7 @@ pub fn bare(blocks: u64, slots: usize, memory: [FrameRange; 2], kernel: u64) -> 
         summary: Box::leak(Box::default()),
         environments: vec![absent(); NUMBERS as usize].leak(),
         functions: vec![FunctionEntry::default(); FUNCTIONS as usize].leak(),
-        slices: vec![SliceEntry::default(); SLICES].leak(),
+        slices: vec![SliceEntry::default(); 2 * SLICES].leak(),
         revocations: vec![RevocationEntry::default(); REVOCATION_LOG].leak(),
         capabilities: vec![CapabilityEntry::default(); slots].leak(),
         blocks: vec![BlockEntry::default(); blocks as usize].leak(),
@@ -160,12 +164,68 @@ pub fn machine() -> Ledger<'static> {
     ];
     let mut ledger = bare(BLOCKS + 1, SLOTS, memory, 300);
     for id in 1..=ENVIRONMENTS {
-        ledger.add_environment(EnvironmentId(id), &[b'e'; 32], 0, QUOTAS);
+        start(&mut ledger, EnvironmentId(id));
     }
     for index in 0..FUNCTIONS {
         ledger.add_function(index, record(index), EnvironmentId::KERNEL);
     }
     ledger
+}
+
+/// The vCPU that runs an environment: 1 for the third, 0 for the others.
+pub fn vcpu_of(id: EnvironmentId) -> u32 {
+    u32::from(id == THREE)
+}
+
+/// Starts an environment, or starts it again.
+pub fn start(ledger: &mut Ledger, id: EnvironmentId) {
+    ledger.add_environment(id, &[b'e'; 32], vcpu_of(id), QUOTAS);
+}
+
+/// What the kernel does for `slice_allocate` by position.
+pub fn allocate_slices(
+    ledger: &mut Ledger,
+    holder: EnvironmentId,
+    (first, count): (u64, u64),
+) -> Result<Capability, Error> {
+    let vcpu = vcpu_of(holder);
+    let name = ledger.check_slices(holder, vcpu.into(), first, count)?;
+    let capability = ledger.commit_slices(holder, name);
+    set_owners(ledger, name, holder);
+    Ok(capability)
+}
+
+/// What the kernel does for `slice_bind`.
+pub fn bind_slices(
+    ledger: &mut Ledger,
+    holder: EnvironmentId,
+    capability: Capability,
+) -> Result<(), Error> {
+    let name = ledger.check_bind_slices(holder, capability)?;
+    ledger.commit_bind_slices(capability);
+    set_owners(ledger, name, holder);
+    Ok(())
+}
+
+fn set_owners(ledger: &mut Ledger, name: Name, owner: EnvironmentId) {
+    for slot in name.first..name.first + name.count {
+        ledger.set_slice_owner(name.resource as usize, slot as usize, owner);
+    }
+}
+
+/// What the kernel does with a capability that nothing keeps any more: its slots go to whoever is next.
+pub fn release(ledger: &mut Ledger, holder: EnvironmentId, capability: Capability) {
+    let entry = *ledger.entry(capability).unwrap();
+    if entry.kind == Kind::Slice as u8 && entry.bound != 0 {
+        let heir = ledger.heir_of_slices(capability);
+        let vcpu = entry.resource as usize;
+        for slot in (entry.first..entry.first + entry.count).map(|slot| slot as usize) {
+            if ledger.slice_owner(vcpu, slot) == holder {
+                ledger.set_slice_owner(vcpu, slot, heir);
+            }
+        }
+    }
+    ledger.commit_free(holder, capability);
 }
 
 /// What the kernel does for `frame_allocate`.
@@ -187,7 +247,7 @@ pub fn free(
     capability: Capability,
 ) -> Result<(), Error> {
     ledger.check_free(holder, capability)?;
-    ledger.commit_free(holder, capability);
+    release(ledger, holder, capability);
     Ok(())
 }
 
@@ -298,7 +358,7 @@ pub fn revoke_below(ledger: &mut Ledger, ancestor: Capability, batch: u64) -> bo
         left -= 1;
         from = ledger.parent(leaf).unwrap();
         let holder = ledger.entry(leaf).unwrap().holder;
-        ledger.commit_free(holder, leaf);
+        release(ledger, holder, leaf);
     }
     true
 }
@@ -349,6 +409,6 @@ pub fn take_everything_back(ledger: &mut Ledger, holder: EnvironmentId) {
     }
     while let Some(capability) = ledger.newest_capability(holder) {
         revoke_below(ledger, capability, u64::MAX);
-        ledger.commit_free(holder, capability);
+        release(ledger, holder, capability);
     }
 }

@@ -76,6 +76,27 @@ const EXPECTED: &[(&str, &[Option<Error>])] = &[
             Some(Error::BadState),
         ],
     ),
+    (
+        "allocate_slices",
+        &[
+            None,
+            Some(Error::OutOfRange),
+            Some(Error::Taken),
+            Some(Error::Quota),
+        ],
+    ),
+    (
+        "bind_slices",
+        &[
+            None,
+            Some(Error::BadCapability),
+            Some(Error::WrongKind),
+            Some(Error::NotPermitted),
+            Some(Error::BadArgument),
+            Some(Error::BadState),
+            Some(Error::Quota),
+        ],
+    ),
     ("make", &[None, Some(Error::Quota)]),
     (
         "derive",

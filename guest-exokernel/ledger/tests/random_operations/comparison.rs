@@ -44,6 +44,7 @@ impl Comparison {
             .audit()
             .map_err(|found| format!("audit: {found:?}"))?;
         self.compare_capabilities()?;
+        self.compare_slices()?;
         self.answers.count(name, answer);
         Ok(())
     }
@@ -256,6 +257,9 @@ impl Comparison {
                 }
                 ("give", expected, answer)
             }
+            Operation::AllocateSlices { .. } | Operation::BindSlices { .. } => {
+                self.perform_on_slices(operation)
+            }
             Operation::Make {
                 caller,
                 kind,
@@ -358,7 +362,7 @@ impl Comparison {
         self.ledger.audit().expect("a sound end");
         let entry = self.ledger.environment(caller).expect("a record");
         assert_eq!((entry.frames, entry.capabilities), (0, 0));
-        self.ledger.add_environment(caller, &[b'e'; 32], 0, QUOTAS);
+        start(&mut self.ledger, caller);
     }
 }
 

@@ -71,7 +71,15 @@ pub enum Operation {
     BindQueue { caller: EnvironmentId, word: Word },
     /// The kernel gives a function that nobody has to the caller.
     Give { caller: EnvironmentId, index: u32 },
-    /// The kernel makes a capability of a kind that names no memory and no function.
+    /// `slice_allocate` on the caller's vCPU.
+    AllocateSlices {
+        caller: EnvironmentId,
+        first: u64,
+        count: u64,
+    },
+    /// `slice_bind`.
+    BindSlices { caller: EnvironmentId, word: Word },
+    /// The kernel makes a capability of a kind that names no memory, no function and no slice.
     Make {
         caller: EnvironmentId,
         kind: Kind,
@@ -308,12 +316,21 @@ impl Operation {
             },
             610..630 => Self::Make {
                 caller,
-                kind: [Kind::Ports, Kind::Slice, Kind::Entry, Kind::Extent][a as usize % 4],
+                kind: [Kind::Ports, Kind::Entry, Kind::Extent][a as usize % 3],
                 first: b % 8,
-                count: if a % 4 == 2 { 1 } else { 1 + c % 4 },
+                count: if a % 3 == 1 { 1 } else { 1 + c % 4 },
             },
             // What nearly always works, so that trees grow.
-            630..690 => Self::Derive {
+            630..640 => Self::AllocateSlices {
+                caller,
+                first: [b % 8, b % 8, b % 66, u64::MAX][a as usize % 4],
+                count: 1 + c % 4,
+            },
+            640..665 => Self::BindSlices {
+                caller,
+                word: word_of(Kind::Slice, a),
+            },
+            665..700 => Self::Derive {
                 caller,
                 word: Word::Own(a as usize),
                 place: Place::Within(0),
@@ -321,7 +338,7 @@ impl Operation {
                 rights: derived_rights_from(d),
                 kind: 0,
             },
-            690..720 => Self::Derive {
+            700..720 => Self::Derive {
                 caller,
                 word: Word::OwnOf(Kind::Function, a as usize),
                 place: Place::Within(b % 2),

@@ -92,13 +92,7 @@ fn derived_capability_is_a_child_with_range_and_rights() {
 #[test]
 fn every_kind_but_dma_is_derived_within_its_range() {
     let mut ledger = machine();
-    let kinds = [
-        Kind::Ports,
-        Kind::Slice,
-        Kind::Entry,
-        Kind::Queue,
-        Kind::Extent,
-    ];
+    let kinds = [Kind::Ports, Kind::Entry, Kind::Queue, Kind::Extent];
     for kind in kinds {
         let name = Name {
             resource: 7,

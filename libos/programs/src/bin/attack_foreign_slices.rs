@@ -46,7 +46,7 @@ fn main() -> Verdict {
     expect_error("all", gate::slice_allocate(vcpu, 0, slots), Error::Taken)?;
     expect_error(
         "more than the quota",
-        gate::slice_allocate(vcpu, ANY_POSITION, 1),
+        gate::slice_allocate(vcpu, ANY_POSITION, 2),
         Error::Quota,
     )?;
     expect_error(
@@ -67,6 +67,11 @@ fn main() -> Verdict {
     )?;
     let part = expect_done("a part", gate::capability_derive(some, 9, 1, Rights::READ))?;
     expect_done("bind of a part", gate::slice_bind(part))?;
+    expect_error(
+        "more than the quota, in parts",
+        gate::slice_allocate(vcpu, ANY_POSITION, 1),
+        Error::Quota,
+    )?;
     expect_error(
         "free of what was parted",
         gate::capability_free(some),
