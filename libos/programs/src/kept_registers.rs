@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use exo_rt::environment;
 use exo_rt::snapshot::Snapshot;
+use exo_rt::vector_state::VectorState;
 
 /// How often a round counts down: some milliseconds.
 const COUNT: u64 = 2_000_000;
@@ -21,10 +22,16 @@ pub fn rounds() -> Result<u64, String> {
 /// Fills every register, computes without a call, and compares; so many rounds.
 pub fn check(rounds: u64) -> Result<(), String> {
     for round in 0..rounds {
-        let mut before = Snapshot::from_seed(u64::from(environment::id().0) << 32 | round << 16);
+        let seed = u64::from(environment::id().0) << 32 | round << 16;
+        let mut before = Snapshot::from_seed(seed);
         let mut after = before.across_time(COUNT);
         before.flags &= !ARITHMETIC;
         after.flags &= !ARITHMETIC;
+        if before != after {
+            return Err(format!("round {round}: {after:x?}, not {before:x?}"));
+        }
+        let before = VectorState::from_seed(seed);
+        let after = before.across_time(COUNT);
         if before != after {
             return Err(format!("round {round}: {after:x?}, not {before:x?}"));
         }

@@ -42,6 +42,7 @@ pub mod system_call;
 pub mod tables;
 pub mod transfer;
 pub mod upcall;
+pub mod vector_state;
 mod volatile;
 pub mod wait;
 pub mod window;
