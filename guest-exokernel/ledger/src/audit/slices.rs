@@ -26,8 +26,8 @@ impl Ledger<'_> {
                 return Err(Inconsistency::Slot(slot));
             }
         }
-        for (index, entry) in (0u32..).zip(self.tables.slices.iter()) {
-            let (vcpu, slot) = (index / SLICES as u32, u64::from(index % SLICES as u32));
+        let places = (0u32..).flat_map(|vcpu| (0..SLICES as u64).map(move |slot| (vcpu, slot)));
+        for ((vcpu, slot), (index, entry)) in places.zip((0u32..).zip(self.tables.slices.iter())) {
             let mut named = self.used_slices().filter(|(_, entry)| {
                 let range = entry.first..entry.first.saturating_add(entry.count);
                 entry.resource == vcpu && range.contains(&slot)
