@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod path_length;
 pub mod perf;
 pub mod process;
+pub mod revocation;
 pub mod running;
 
 pub mod start_time;

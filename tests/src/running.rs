@@ -55,12 +55,19 @@ impl Running {
         process::run(exo(&self.folder).arg("top").args(words))
     }
 
-    /// What `exo ctl status --json` shows.
+    /// What `exo ctl status --json` shows, of one moment.
     pub fn snapshot(&self) -> Value {
-        let finished = self.ctl(&["status", "--json"]);
-        assert_eq!(finished.status, 0, "{}", finished.stderr);
-        serde_json::from_str(&finished.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", finished.stdout))
+        let end = Instant::now() + process::limit();
+        loop {
+            let finished = self.ctl(&["status", "--json"]);
+            assert_eq!(finished.status, 0, "{}", finished.stderr);
+            let snapshot: Value = serde_json::from_str(&finished.stdout)
+                .unwrap_or_else(|error| panic!("{error}: {}", finished.stdout));
+            if snapshot["machine"]["consistent"] == true {
+                return snapshot;
+            }
+            assert!(Instant::now() < end, "the kernel never rests: {snapshot}");
+        }
     }
 
     /// Waits for `done`; fails the test where it never comes.

@@ -1,49 +1,13 @@
 //! Visible revocation from outside: `exo ctl` asks, libOSes answer or do not, and what comes back leaves the host's memory.
 
 use exo_tests::require_kvm;
+use exo_tests::revocation::{
+    attack, ctl, environment, number, revoke, start, wait_until_it_sleeps,
+};
 use exo_tests::running::Running;
-use serde_json::Value;
 
 /// Frames that the cache of `elastic` has: 32 MiB.
 const CACHE: u64 = 8192;
-
-fn number(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("{value} is no number"))
-}
-
-/// The environment with this name.
-fn environment<'s>(snapshot: &'s Value, name: &str) -> &'s Value {
-    let all = snapshot["environments"].as_array().expect("a list");
-    let found = all.iter().find(|one| one["name"] == name);
-    found.unwrap_or_else(|| panic!("no {name} in {snapshot}"))
-}
-
-/// Starts an image and waits until an environment sleeps.
-fn start(words: &[&str], name: &str) -> Running {
-    let machine = Running::start(words);
-    wait_until_it_sleeps(&machine, name);
-    machine
-}
-
-fn wait_until_it_sleeps(machine: &Running, name: &str) {
-    machine.wait_until("the environment sleeps", |machine| {
-        environment(&machine.snapshot(), name)["state"] == "waiting"
-    });
-}
-
-/// What `exo ctl` with these words answers in JSON, with this status.
-fn ctl(machine: &Running, words: &[&str], status: i32) -> Value {
-    let finished = machine.ctl(&[words, &["--json"]].concat());
-    assert_eq!(
-        finished.status, status,
-        "{words:?}: {}{}",
-        finished.stdout, finished.stderr
-    );
-    serde_json::from_str(&finished.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", finished.stdout))
-}
 
 /// Resident memory of the VMM in KiB, as the host counts it.
 fn resident_kib(machine: &Running) -> u64 {
@@ -149,57 +113,27 @@ fn nonsense_is_refused() {
     }
 }
 
-/// Starts an attack, and has `ask` revoke while the attacker sleeps; victim and attacker find nothing wrong.
-fn attack(image: &str, ask: impl Fn(&Running)) {
-    require_kvm!();
-    for vcpus in ["1", "2"] {
-        let image = format!("revocation/{image}");
-        let mut machine = start(&["--vcpus", vcpus, &image], "attacker");
-        ask(&machine);
-        // The attacker waits for this, so that the machine is still there for who asks before. It holds no slice of its own.
-        machine.ctl(&["revoke", "attacker", "slices", "1"]);
-        let finished = machine.finish();
-        assert_eq!(
-            finished.status, 0,
-            "{vcpus} vCPUs: {}{}",
-            finished.stdout, finished.stderr
-        );
-        let kept = finished.stdout.contains("bytes are as they were");
-        assert!(kept, "{}", finished.stdout);
-    }
-}
-
-/// Asks the attacker for frames; `taken` bindings go by force.
-fn revoke(machine: &Running, frames: &str, deadline: &str, taken: u64, status: i32) {
-    let words = [
-        "revoke",
-        "attacker",
-        "frames",
-        frames,
-        "--deadline",
-        deadline,
-    ];
-    let answer = ctl(machine, &words, status);
-    assert_eq!(number(&answer["taken_by_force"]), taken, "{answer}");
-    assert_eq!(number(&answer["kept"]) != 0, status != 0, "{answer}");
-}
-
 #[test]
 fn who_ignores_revocation_loses_by_force_and_keeps_what_is_guaranteed() {
+    require_kvm!();
     attack("ignored", |machine| {
-        revoke(machine, "12", "20ms", 2, 0);
+        revoke(machine, "frames", "12", "20ms", 2, 0);
         wait_until_it_sleeps(machine, "attacker");
-        revoke(machine, "100000", "1ms", 1, 1);
+        revoke(machine, "frames", "100000", "1ms", 1, 1);
     });
 }
 
 #[test]
 fn names_of_others_are_no_answer() {
-    attack("foreign-names", |machine| revoke(machine, "8", "1s", 1, 0));
+    require_kvm!();
+    attack("foreign-names", |machine| {
+        revoke(machine, "frames", "8", "1s", 1, 0)
+    });
 }
 
 #[test]
 fn death_in_the_middle_of_an_answer_ends_the_request() {
+    require_kvm!();
     attack("death", |machine| {
         // The machine ends soon after the attacker, so that the answer may come too late.
         let words = ["revoke", "attacker", "frames", "16", "--deadline", "20s"];
@@ -210,6 +144,7 @@ fn death_in_the_middle_of_an_answer_ends_the_request() {
 
 #[test]
 fn nothing_is_to_be_had_above_the_limit() {
+    require_kvm!();
     attack("greed", |machine| {
         let summary = &machine.snapshot()["summary"];
         let free = number(&summary["frames_limit"]) - number(&summary["frames_owned"]);
@@ -224,5 +159,6 @@ fn nothing_is_to_be_had_above_the_limit() {
 
 #[test]
 fn frames_leave_the_domain_before_they_are_taken() {
-    attack("dma", |machine| revoke(machine, "8", "1ms", 1, 0));
+    require_kvm!();
+    attack("dma", |machine| revoke(machine, "frames", "8", "1ms", 1, 0));
 }

@@ -1,6 +1,6 @@
 //! The libOS runtime and the block driver: upcalls change nothing that was not meant, and what is written is on the disk.
 
-use exo_tests::{Disk, Machine, outcome::End, require_kvm};
+use exo_tests::{Disk, Guest, Machine, home, outcome::End, require_kvm};
 
 #[test]
 fn upcalls_leave_every_register_as_it_was() {
@@ -58,4 +58,25 @@ fn interrupts_are_told_to_who_runs_by_upcalls() {
         "{}",
         outcome.describe()
     );
+}
+
+#[test]
+fn who_was_switched_by_force_is_told_of_interrupts_when_it_goes_on() {
+    require_kvm!();
+    let manifest = std::fs::read_to_string(home::home().join("images/event-upcalls.toml"))
+        .expect("the image is there");
+    let text = manifest.replacen("description", "slice = \"1 ms\"\ndescription", 1)
+        + "[[environment]]\nname = \"rival\"\nprogram = \"spin-until\"\narguments = [\"event-upcalls\"]\n";
+    let guest = Guest::copy(&["event-upcalls", "spin-until"]);
+    let outcome = Machine::new(guest.manifest(&text))
+        .guest(&guest)
+        .vcpus(1)
+        .run()
+        .expect_status(0);
+    assert!(
+        outcome.stdout().contains("50 upcalls"),
+        "{}",
+        outcome.describe()
+    );
+    assert!(outcome.report().counter("event-upcalls", "forced_switches") > 0);
 }

@@ -1,7 +1,7 @@
 //! Sleeping on predicates: no wake-up is lost, nothing is polled, and vCPUs halt meanwhile.
 
 use exo_tests::outcome::End;
-use exo_tests::{Machine, Outcome, require_kvm};
+use exo_tests::{Guest, Machine, Outcome, require_kvm};
 
 /// As the image says.
 const TURNS: u64 = 250;
@@ -46,6 +46,56 @@ fn turns_on_four_vcpus() {
     let outcome = take_turns(4);
     let halts = outcome.report().number("/counters/kvm/halt_exits");
     assert!(halts > 0, "no vCPU has halted");
+}
+
+/// Pairs take turns while somebody computes on each vCPU, and never enters the kernel: who is woken has its turn all the same.
+fn take_turns_beside_busy_ones(vcpus: u32) {
+    const TURNS: u64 = 40;
+    let mut text = "description = \"turns\"\nslice = \"1 ms\"\n".to_owned();
+    for number in 1..=4 {
+        text += &format!(
+            "[[environment]]\nname = \"{number}\"\nprogram = \"sleep-turns\"\nconsole = true\narguments = [\"{TURNS}\"]\n"
+        );
+    }
+    // In turns over the vCPUs, as all environments are.
+    let busy: Vec<String> = (1..=vcpus).map(|number| format!("busy-{number}")).collect();
+    for name in &busy {
+        text += &format!("[[environment]]\nname = \"{name}\"\nprogram = \"spin-until\"\n");
+    }
+    let guest = Guest::copy(&["sleep-turns", "spin-until"]);
+    let outcome = Machine::new(guest.manifest(&text))
+        .guest(&guest)
+        .vcpus(vcpus)
+        .run()
+        .expect_status(0);
+    for environment in ["1", "2", "3", "4"] {
+        outcome.expect_end(environment, &End::Exited(0));
+        assert_eq!(calls(&outcome, environment, "environment_wake"), TURNS);
+        let sleeps = calls(&outcome, environment, "environment_sleep");
+        assert!((TURNS..=2 * TURNS).contains(&sleeps), "{sleeps} sleeps");
+    }
+    for name in &busy {
+        let switches = outcome.report().counter(name, "forced_switches");
+        assert!(switches > 0, "{name} was never switched by force");
+    }
+}
+
+#[test]
+fn turns_on_a_busy_vcpu() {
+    require_kvm!();
+    take_turns_beside_busy_ones(1);
+}
+
+#[test]
+fn turns_on_two_busy_vcpus() {
+    require_kvm!();
+    take_turns_beside_busy_ones(2);
+}
+
+#[test]
+fn turns_on_four_busy_vcpus() {
+    require_kvm!();
+    take_turns_beside_busy_ones(4);
 }
 
 #[test]

@@ -42,6 +42,45 @@ fn forced_switches_lose_and_double_no_message() {
 }
 
 #[test]
+fn asynchronous_messages_arrive_exactly_once_and_in_order() {
+    require_kvm!();
+    for slice in ["1 ms", "10 ms"] {
+        let machine = Machine::new("messages").option("--slice").option(slice);
+        let outcome = machine.run().expect_status(0);
+        assert!(
+            outcome.stdout().contains("take-messages: 300 messages"),
+            "{}",
+            outcome.describe()
+        );
+        let entries = &outcome.report().environment("client")["counters"]["kernel_entries"];
+        assert!(entries["transfer_asynchronous"].as_u64() >= Some(300));
+        let replies = &outcome.report().environment("server")["counters"]["kernel_entries"];
+        assert_eq!(replies["transfer_reply"].as_u64(), Some(0));
+    }
+}
+
+/// The end of its slice is told to the client, which enters the server: that has not asked to be late.
+fn expect_client_to_pay(image: &str) {
+    let outcome = Machine::new(image).run().expect_status(0);
+    let report = outcome.report();
+    assert!(report.counter("server", "forced_switches") > 0);
+    assert_eq!(report.counter("server", "penalties"), 0);
+    assert!(report.counter("client", "penalties") >= 4);
+}
+
+#[test]
+fn who_transfers_at_the_end_of_its_slice_pays_for_the_time_of_the_server() {
+    require_kvm!();
+    expect_client_to_pay("late-synchronous");
+}
+
+#[test]
+fn who_sends_at_the_end_of_its_slice_pays_for_the_time_of_the_server() {
+    require_kvm!();
+    expect_client_to_pay("late-asynchronous");
+}
+
+#[test]
 fn a_transfer_is_refused_with_its_reason() {
     require_kvm!();
     let outcome = Machine::new("transfer-refusals").run();

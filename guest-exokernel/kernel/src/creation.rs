@@ -50,6 +50,7 @@ pub fn prepare(kernel: &mut Kernel, planned: Creation, maker: EnvironmentId, vcp
         };
         environment.awaits_predicate = false;
         environment.debt = 0;
+        environment.untold = false;
     }
     if let Ok(owner) = kernel.environment(planned.owner) {
         owner.made += 1;

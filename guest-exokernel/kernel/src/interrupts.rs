@@ -28,8 +28,11 @@ pub extern "C" fn handle_interrupt(vector: u64) -> u32 {
         match vector as usize {
             vector @ 0..DEVICE_VECTORS => raise_event(kernel, index, vector),
             TIMER => timer::handle_moment(kernel, index),
-            // Who was woken is in the queue already; now the slice of whoever runs has an end.
-            WAKE => timer::arm(kernel, index),
+            WAKE => {
+                // Who was woken is in the queue already; now the slice of whoever runs has an end.
+                timer::arm(kernel, index);
+                tell_of_the_past(kernel, index);
+            }
             CONTROL => revocation::handle_request(kernel, index),
             _ => {}
         }
@@ -59,11 +62,12 @@ fn raise_event(kernel: &mut Kernel, index: usize, vector: usize) {
     let pages = environment.context.pages;
     // Between the two halves of a forced switch it runs nothing of its own.
     let is_itself = environment.context.progress == Progress::None;
+    environment.untold |= !is_itself;
     pages.raise_event(route.event);
     kernel.ledger.count_interrupt(route.environment);
     predicates::notice(kernel, index, route.environment);
     if is_itself && kernel.ledger.running(index) == route.environment {
-        tell(pages, &InterruptFrame::of(index));
+        note_told(kernel, route.environment, tell(pages, index));
     }
 }
 
@@ -79,23 +83,71 @@ pub fn raise_timer_event(kernel: &mut Kernel, index: usize, id: EnvironmentId) -
         return true;
     }
     let is_itself = progress == Progress::None && kernel.ledger.running(index) == id;
-    is_itself && tell(pages, &InterruptFrame::of(index))
+    is_itself && tell(pages, index)
 }
 
-/// Tells whoever runs of the event by an upcall, if it asked for that, and has taken the last one: whether it did not ask, or was told. What was
-/// interrupted goes on when the libOS likes.
-fn tell(pages: EnvironmentPages, frame: &InterruptFrame) -> bool {
+/// Something that is no interrupt was counted for an environment: it is told as if it were one, on its own vCPU. Who was switched by force is told
+/// when it goes on; who gave up the vCPU by itself, behind its call, looks for itself.
+pub fn announce(kernel: &mut Kernel, id: EnvironmentId) {
+    let Ok(vcpu) = kernel.ledger.environment(id).map(|entry| entry.vcpu) else {
+        return;
+    };
+    let runs = kernel.ledger.running(vcpu as usize) == id;
+    let Ok(environment) = kernel.environment(id) else {
+        return;
+    };
+    let is_itself = environment.context.progress == Progress::None;
+    environment.untold = runs || !is_itself;
+    if runs && is_itself {
+        registers::interrupt_vcpu(vcpu as usize, WAKE_VECTOR);
+    }
+}
+
+/// An environment goes on where it was interrupted, on vCPU `index`, which this is: it is told of what came meanwhile as soon as it runs.
+pub fn remind(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
+    if kernel
+        .environment(id)
+        .is_ok_and(|environment| environment.untold)
+    {
+        registers::interrupt_vcpu(index, WAKE_VECTOR);
+    }
+}
+
+/// Tells whoever runs on vCPU `index` of what it has not been told.
+fn tell_of_the_past(kernel: &mut Kernel, index: usize) {
+    let running = kernel.ledger.running(index);
+    let Ok(environment) = kernel.environment(running) else {
+        return;
+    };
+    let context = environment.context;
+    if context.progress == Progress::None && environment.untold {
+        note_told(kernel, running, tell(context.pages, index));
+    }
+}
+
+fn note_told(kernel: &mut Kernel, id: EnvironmentId, told: bool) {
+    if let Ok(environment) = kernel.environment(id) {
+        environment.untold = !told;
+    }
+}
+
+/// Tells whoever runs of the event by an upcall, if it asked for that: whether it did not ask, or was told. What was interrupted goes on when
+/// the libOS likes. Not told is who has not finished the last one: it has to look at its counters, or ask to be told by [`event_upcall_set`].
+///
+/// [`event_upcall_set`]: crate::calls::environment::event_upcall_set
+fn tell(pages: EnvironmentPages, index: usize) -> bool {
+    let frame = InterruptFrame::of(index);
     let interrupted = frame.read();
     let (entry, stack) = pages.event_upcall();
     if entry == 0 {
         return true;
     }
-    let is_told = is_of_environment(interrupted) && pages.take_event_credit();
-    if is_told {
+    let told = is_of_environment(interrupted) && pages.take_event_credit();
+    if told {
         pages.write_event_frame(interrupted);
         frame.redirect(entry, USER_FLAGS, stack);
     }
-    is_told
+    told
 }
 
 /// Called by interrupt.S when another vCPU has interrupted this one. An idle one then looks for whom to run by itself. Takes no

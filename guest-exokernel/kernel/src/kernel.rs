@@ -34,6 +34,8 @@ pub struct Environment {
     pub entry: Capability,
     /// What the host asks back of it.
     pub revocation: Open,
+    /// Whether something was counted for it, while what it runs was interrupted, of which it is still to be told by an upcall.
+    pub untold: bool,
     /// Who comes behind it in the queue of its vCPU.
     pub next_runnable: EnvironmentId,
     /// Who comes before it there.
@@ -64,6 +66,10 @@ pub struct Vcpu {
     pub position: usize,
     /// Who gets the rest of the slice; nobody: it is over.
     pub donated: EnvironmentId,
+    /// Who has been added while it ran, and runs no more, although nobody has been chosen yet: the lock is let go in between.
+    pub left: EnvironmentId,
+    /// Who was told of the end of the slice that is too long at this moment, and let another go on: see [`crate::transfer`].
+    pub handed_on: (EnvironmentId, u64),
     /// When whoever runs began, as a time stamp.
     pub since: u64,
     /// Its timer.
@@ -116,6 +122,7 @@ pub static ENVIRONMENTS: Once<[Environment; ENVIRONMENTS_MAX]> = Once::new(
             awaits_predicate: false,
             entry: Capability::NONE,
             revocation: Open::NONE,
+            untold: false,
             next_runnable: EnvironmentId::NOBODY,
             previous_runnable: EnvironmentId::NOBODY,
             slots: 0,
@@ -141,6 +148,8 @@ pub static VCPUS: Once<[Vcpu; VCPUS_MAX]> = Once::new(
             ready: 0,
             position: 0,
             donated: EnvironmentId::NOBODY,
+            left: EnvironmentId::NOBODY,
+            handed_on: (EnvironmentId::NOBODY, 0),
             since: 0,
             timer: Timer::NEW,
             sleepers: Sleepers::NONE,

@@ -7,13 +7,12 @@
 
 use exo_abi::capability::REVOKE_BATCH;
 use exo_abi::control::Command;
-use exo_abi::environment::State;
 use exo_abi::revocation::{HostRequest, Repossession, RevocationEvent, RevocationKind};
 use exo_abi::{Capability, EnvironmentId, Error};
 
 use crate::hw::registers;
 use crate::kernel::Kernel;
-use crate::{control_device, ending, scheduler, timer};
+use crate::{control_device, ending, interrupts, scheduler, timer};
 
 /// Bindings that are taken, or passed over, before others get the kernel: about as many as one `capability_revoke` takes.
 const BATCH: u64 = REVOKE_BATCH;
@@ -109,7 +108,7 @@ fn ask(
         count,
         ticks,
     } = request;
-    let state = State::from_number(kernel.ledger.environment(id)?.state);
+    kernel.ledger.environment(id)?;
     let asked = RevocationKind::from_number(kind).ok_or(Error::WrongKind)?;
     if count == 0 {
         return Err(Error::BadCount);
@@ -117,7 +116,7 @@ fn ask(
     if kernel.environment(id)?.revocation.serial != 0 {
         return Err(Error::InUse);
     }
-    if !matches!(state, Some(State::Runnable | State::Waiting)) {
+    if !kernel.ledger.is_alive(id) {
         return Err(Error::BadState);
     }
 
@@ -152,6 +151,7 @@ fn ask(
         (deadline, count),
     );
     scheduler::wake(kernel, index, id);
+    interrupts::announce(kernel, id);
     check_answer(kernel, id);
     Ok(())
 }
@@ -303,6 +303,7 @@ fn repossess(
     );
     ending::release(kernel, id, capability, &entry);
     scheduler::wake(kernel, index, id);
+    interrupts::announce(kernel, id);
 }
 
 fn log(

@@ -12,7 +12,7 @@ use crate::hw::vcpu::SliceClock;
 use crate::hw::{interface_page, memory, registers, switch, vcpu};
 use crate::kernel::{Kernel, with_kernel};
 pub use crate::sleeping::{sleep, wake};
-use crate::{revocation, slices, timer};
+use crate::{interrupts, revocation, slices, timer, transfer};
 
 /// The moment of the kernel's alarm has come on vCPU `index`.
 pub fn handle_alarm(kernel: &mut Kernel, index: usize) {
@@ -70,6 +70,7 @@ fn begin_turn(kernel: &mut Kernel, index: usize) -> Option<(Context, u64)> {
     let vcpu = kernel.vcpus.get_mut(index)?;
     let position = vcpu.position;
     let donated = core::mem::replace(&mut vcpu.donated, EnvironmentId::NOBODY);
+    vcpu.left = EnvironmentId::NOBODY;
     let next = if donated == EnvironmentId::NOBODY {
         slices::next(kernel, index)
     } else {
@@ -79,7 +80,7 @@ fn begin_turn(kernel: &mut Kernel, index: usize) -> Option<(Context, u64)> {
         Some(donated)
     };
     let begins = donated == EnvironmentId::NOBODY;
-    let context = next.and_then(|id| load_context(kernel, id, begins));
+    let context = next.and_then(|id| load_context(kernel, index, id, begins));
     if let Some(context) = &context {
         switch::prepare(index, context);
     }
@@ -114,7 +115,12 @@ fn charge(kernel: &mut Kernel, index: usize, slot: usize, now: u64) {
 }
 
 /// How an environment is run. What a forced switch has saved is loaded in two steps where ring 0 does not reach all of it.
-fn load_context(kernel: &mut Kernel, id: EnvironmentId, begins: bool) -> Option<Context> {
+fn load_context(
+    kernel: &mut Kernel,
+    index: usize,
+    id: EnvironmentId,
+    begins: bool,
+) -> Option<Context> {
     let in_two_steps = interface_page::vector_code(kernel.features).is_some();
     let context = &mut kernel.environment(id).ok()?.context;
     if context.progress == Progress::Saved && in_two_steps {
@@ -124,6 +130,7 @@ fn load_context(kernel: &mut Kernel, id: EnvironmentId, begins: bool) -> Option<
     let loaded = *context;
     if context.progress == Progress::Saved {
         context.progress = Progress::None;
+        interrupts::remind(kernel, index, id);
     }
     Some(loaded)
 }
@@ -175,7 +182,8 @@ fn judge_end(kernel: &mut Kernel, index: usize) -> Ending {
         return Ending::Resume;
     }
     if clock.in_grace() {
-        slices::punish(kernel, caller);
+        let late = transfer::who_is_late(kernel, index, caller);
+        slices::punish(kernel, late);
     } else if context.pages.wants_slice_end() && context.pages.take_slice_credit() {
         clock.set_ends(end, now + kernel.grace_ticks);
         clock.begin_grace();

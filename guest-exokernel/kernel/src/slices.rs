@@ -31,9 +31,13 @@ pub fn has_rival(kernel: &mut Kernel, index: usize) -> bool {
 /// Lets an environment that does not run, and could not or has just stopped, have its turns on vCPU `index`.
 pub fn add(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
     let slots = kernel.environment(id).map_or(0, |one| one.slots);
+    let runs = kernel.ledger.running(index) == id;
     let Some(vcpu) = kernel.vcpus.get_mut(index) else {
         return;
     };
+    if runs {
+        vcpu.left = id;
+    }
     if slots != 0 {
         vcpu.ready |= slots;
         return;
@@ -208,7 +212,8 @@ pub fn find_free(kernel: &Kernel, index: usize, count: u64) -> Result<u64, Error
 
 /// Whether an environment could run on vCPU `index`, and does not.
 fn waits_for_turn(kernel: &Kernel, index: usize, id: EnvironmentId) -> bool {
-    is_runnable(kernel, id) && kernel.ledger.running(index) != id
+    let left = kernel.vcpus.get(index).is_some_and(|vcpu| vcpu.left == id);
+    is_runnable(kernel, id) && (left || kernel.ledger.running(index) != id)
 }
 
 fn is_runnable(kernel: &Kernel, id: EnvironmentId) -> bool {

@@ -15,7 +15,7 @@ use crate::entries::{check_instruction, check_stack};
 use crate::hw::environment_pages::EnvironmentPages;
 use crate::hw::switch::{self, Context};
 use crate::hw::transfer_notes::{Peer, Places};
-use crate::hw::vcpu;
+use crate::hw::vcpu::{self, SliceClock};
 use crate::kernel::{Kernel, with_kernel};
 use crate::{scheduler, slices, timer};
 
@@ -91,6 +91,7 @@ fn dispatch(
                 kernel.ledger.set_state(caller, State::AwaitingReply);
             } else {
                 slices::add(kernel, index, caller);
+                note_late(kernel, index, caller);
             }
             run(kernel, index, id, &target);
             Ok(Arrival {
@@ -171,6 +172,9 @@ fn run(kernel: &mut Kernel, index: usize, id: EnvironmentId, context: &Context) 
     kernel.ledger.set_state(id, State::Runnable);
     slices::start(kernel, index, id);
     kernel.ledger.set_running(index, id);
+    if let Some(vcpu) = kernel.vcpus.get_mut(index) {
+        vcpu.left = EnvironmentId::NOBODY;
+    }
     switch::attach(index, context);
     timer::arm(kernel, index);
 }
@@ -200,6 +204,37 @@ pub fn who_runs_for(kernel: &mut Kernel, owner: EnvironmentId) -> Option<Environ
         }
         // A chain has no ring: who awaits a reply is not willing.
         id = kernel.environment(id).ok()?.context.pages.target()?.id();
+    }
+}
+
+/// Who has to pay where a slice of vCPU `index`, on which `running` runs, has ended too late: whoever was told of the end. Who owes the
+/// credit was; else somebody who has transferred to it. Cost: linear in the chain.
+pub fn who_is_late(kernel: &mut Kernel, index: usize, running: EnvironmentId) -> EnvironmentId {
+    let mut id = running;
+    while let Ok(environment) = kernel.environment(id) {
+        let pages = environment.context.pages;
+        match pages.peer() {
+            Peer::Caller(client) if !pages.owes_slice_credit() => id = client.id(),
+            _ if pages.owes_slice_credit() => return id,
+            _ => break,
+        }
+    }
+    let grace_end = SliceClock::of(index).grace_end();
+    match kernel.vcpus.get(index).map(|vcpu| vcpu.handed_on) {
+        Some((late, moment)) if moment == grace_end => late,
+        _ => id,
+    }
+}
+
+/// The caller goes on later than who it enters: where its slice has ended, it has been told, and who it enters has not.
+fn note_late(kernel: &mut Kernel, index: usize, caller: EnvironmentId) {
+    let clock = SliceClock::of(index);
+    if !clock.in_grace() {
+        return;
+    }
+    let late = who_is_late(kernel, index, caller);
+    if let Some(vcpu) = kernel.vcpus.get_mut(index) {
+        vcpu.handed_on = (late, clock.grace_end());
     }
 }
 

@@ -98,6 +98,12 @@ impl RawQueue {
 
     /// Offers the chain that starts at `head`, and raises the available index by `count`.
     pub fn offer(&mut self, head: u16, count: u16) {
+        self.offer_silently(head, count);
+        self.bound.ring();
+    }
+
+    /// The same without the doorbell, which a queue that is polled does not need.
+    pub fn offer_silently(&mut self, head: u16, count: u16) {
         let slot = u64::from(self.offered % SIZE);
         self.memory
             .write_u16(self.layout.available + 4 + 2 * slot, head);
@@ -105,7 +111,11 @@ impl RawQueue {
         self.memory
             .store_index(self.layout.available + 2, self.offered);
         processor::fence();
-        self.bound.ring();
+    }
+
+    /// Whether the device has given back all that was offered.
+    pub fn is_finished(&self) -> bool {
+        self.memory.load_index(self.layout.used + 2) == self.offered
     }
 
     /// Waits until the device has given back all that was offered: the status byte of the last; or why it has stopped.
@@ -117,7 +127,7 @@ impl RawQueue {
                 Some(reason) => return Ok(Err(reason)),
                 None => return Err(String::from("an unknown reason for the stop")),
             }
-            if self.memory.load_index(self.layout.used + 2) == self.offered {
+            if self.is_finished() {
                 return Ok(Ok(self.memory.read_u8(STATUS)));
             }
         }

@@ -1,10 +1,13 @@
 //! What attacks on revocation share: they wait for what the host asks and the kernel takes.
 
+use alloc::string::String;
+
+use exo_rt::abi::{Capability, Error, Kind};
 use exo_rt::revocation::{self, Request};
-use exo_rt::{environment, gate};
+use exo_rt::{environment, gate, tables, wait};
 
 use crate::Verdict;
-use crate::attack::{expect_done, expect_equal};
+use crate::attack::{expect_done, expect_equal, expect_error};
 use crate::cache::Chunk;
 
 /// Sleeps until the next event. The test sees the sleep and asks then.
@@ -15,7 +18,7 @@ pub fn sleep_once() {
 }
 
 /// Waits for a request.
-pub fn await_request() -> Result<Request, alloc::string::String> {
+pub fn await_request() -> Result<Request, String> {
     loop {
         let seen = environment::events();
         if let Some(request) = revocation::request() {
@@ -55,8 +58,66 @@ pub fn await_farewell(last: u64) -> Verdict {
 
 /// Fails unless binding `number` that was taken is this one.
 pub fn expect_repossession(number: u64, chunk: &Chunk) -> Verdict {
-    let taken = revocation::repossession(number);
-    let found = taken.map(|taken| (taken.capability, taken.first, taken.count));
-    let due = (chunk.capability.0, chunk.first, chunk.count);
-    expect_equal("what was taken", found, Some(due))
+    let due = Binding {
+        capability: chunk.capability,
+        kind: Kind::Frames,
+        first: chunk.first,
+        count: chunk.count,
+    };
+    due.expect_taken(number)
+}
+
+/// What a capability names, for when it is gone.
+#[derive(Clone, Copy)]
+pub struct Binding {
+    /// Names it.
+    pub capability: Capability,
+    /// Kind of resource.
+    pub kind: Kind,
+    /// First name.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+}
+
+impl Binding {
+    /// What this capability names now.
+    pub fn of(capability: Capability) -> Result<Self, String> {
+        let entry = tables::capability(capability.slot());
+        let entry = entry.filter(|entry| entry.generation == capability.generation());
+        let entry = entry.ok_or("the capability is stale")?;
+        Ok(Self {
+            capability,
+            kind: Kind::from_number(entry.kind).ok_or("no kind")?,
+            first: entry.first,
+            count: entry.count,
+        })
+    }
+
+    /// Fails unless this is binding `number` that was taken by force, and cannot be used any more.
+    pub fn expect_taken(&self, number: u64) -> Verdict {
+        let taken = revocation::repossession(number);
+        let found = taken.map(|taken| {
+            (
+                taken.capability,
+                taken.request >> 32,
+                taken.first,
+                taken.count,
+            )
+        });
+        let due = (self.capability.0, self.kind as u64, self.first, self.count);
+        expect_equal("what was taken", found, Some(due))?;
+        let answer = gate::capability_free(self.capability);
+        expect_error("what was taken", answer, Error::BadCapability)
+    }
+}
+
+/// Waits until a request behind `last` has come and is over; its number.
+pub fn await_end_of_request(last: u64) -> Result<u64, String> {
+    await_farewell(last)?;
+    // That it is over is no event, where nothing was taken.
+    while revocation::request().is_some() {
+        wait::yield_now();
+    }
+    Ok(revocation::last_serial())
 }

@@ -7,7 +7,7 @@ use core::mem::offset_of;
 
 use exo_abi::capability::CapabilityEntry;
 use exo_abi::environment::{
-    CallPage, EVENTS_MAX, EnvironmentId, EnvironmentPage, INITIAL_CAPABILITIES_MAX,
+    CallPage, EVENTS_MAX, EnvironmentId, EnvironmentPage, INITIAL_CAPABILITIES_MAX, UPCALL_CREDIT,
 };
 use exo_abi::function::FunctionEntry;
 use exo_abi::{Capability, Kind};
@@ -141,4 +141,9 @@ pub fn upcalls_taken() -> u32 {
 /// Lets the kernel deliver one more upcall.
 pub fn set_upcall_credit() {
     shared::give_credit(offset_of!(CallPage, upcall_credit));
+}
+
+/// Whether the kernel can deliver one: then no frame of an exception is unread.
+pub fn can_take_upcall() -> bool {
+    CALLS.half_word(offset_of!(CallPage, upcall_credit)) & UPCALL_CREDIT != 0
 }

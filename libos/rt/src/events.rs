@@ -6,23 +6,33 @@
 
 use core::arch::global_asm;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use exo_abi::Error;
-use exo_abi::address::{CALL_PAGE, ENVIRONMENT_PAGE};
+use exo_abi::address::{CALL_PAGE, ENVIRONMENT_PAGE, INTERFACE_PAGE};
 use exo_abi::environment::{CallPage, EnvironmentPage, UPCALL_CREDIT};
+use exo_abi::interface_page::InterfacePage;
+use exo_abi::{Call, Error};
 
 use crate::shared::ENVIRONMENT;
-use crate::{gate, processor, shared, system_call, window};
+use crate::{environment, gate, processor, shared, system_call, window};
 
 /// Called for an interrupt. What it interrupts may hold the console or the heap; it must not switch, nor touch what may fault.
 pub type Handler = fn();
 
 static HANDLER: AtomicUsize = AtomicUsize::new(0);
 
-/// Has `handler` called for interrupts of bound vectors that come while the program runs. Others are counted only.
+/// The count of all events at which the handler has looked.
+static SEEN: AtomicU64 = AtomicU64::new(0);
+/// 1: the handler is to be called when no frame is unread.
+static DEFERRED: AtomicU64 = AtomicU64::new(0);
+/// Top of the event stack.
+static STACK: AtomicU64 = AtomicU64::new(0);
+
+/// Has `handler` called for interrupts of bound vectors, and for what the kernel asks back, that come while the program computes. Others
+/// are counted only.
 pub fn install(handler: Handler) -> Result<(), Error> {
     HANDLER.store(handler as usize, Ordering::Relaxed);
+    STACK.store(window::event_stack_top(), Ordering::Relaxed);
     gate::event_upcall_set((&raw const exo_event) as u64, window::event_stack_top())?;
     set_credit();
     Ok(())
@@ -31,6 +41,27 @@ pub fn install(handler: Handler) -> Result<(), Error> {
 /// Lets the kernel deliver one more event upcall.
 pub fn set_credit() {
     shared::give_credit(offset_of!(CallPage, event_credit));
+}
+
+/// For handlers: has the handler called again as soon as the frame of the exception is read that the upcall has interrupted, where it
+/// has to make a call, which would write over that frame.
+pub fn defer() {
+    DEFERRED.store(1, Ordering::Relaxed);
+}
+
+/// Calls the handler that was deferred. The credit is out meanwhile, as in an upcall.
+pub(crate) fn catch_up() {
+    if DEFERRED.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    while shared::take_credit(offset_of!(CallPage, event_credit)) {
+        DEFERRED.store(0, Ordering::Relaxed);
+        call_handler();
+        set_credit();
+        if environment::events() == SEEN.load(Ordering::Relaxed) {
+            break;
+        }
+    }
 }
 
 /// Event upcalls taken so far.
@@ -45,15 +76,20 @@ unsafe extern "C" {
 
 /// Called on the event stack; 1 where what was interrupted does not go on at once, but its personality takes it.
 extern "C" fn handle() -> u64 {
+    call_handler();
+    let word =
+        |number: usize| ENVIRONMENT.word(offset_of!(EnvironmentPage, event_frame) + 8 * number);
+    system_call::notice(word(0), word(2)).into()
+}
+
+fn call_handler() {
+    SEEN.store(environment::events(), Ordering::Relaxed);
     let handler = HANDLER.load(Ordering::Relaxed);
     if handler != 0 {
         // SAFETY: `install` alone writes it, from a `Handler`.
         let handler: Handler = unsafe { core::mem::transmute::<usize, Handler>(handler) };
         handler();
     }
-    let word =
-        |number: usize| ENVIRONMENT.word(offset_of!(EnvironmentPage, event_frame) + 8 * number);
-    system_call::notice(word(0), word(2)).into()
 }
 
 /// What the kernel wrote: RIP, CS, RFLAGS, RSP, SS.
@@ -113,9 +149,43 @@ global_asm!(
     "mov rsp, [rip + exo_event_stack]",
     "movabs rax, {credit}",
     "or dword ptr [rax], {credit_bit}",     // from here on the next upcall may come
+    "mov rax, [rax + {events} - {credit_offset}]",
+    "cmp rax, [rip + {seen}]",
+    "jne 6f",                               // what came between the handler's look and the credit was counted only
+    "5:",
     "pop rax",
     "popfq",
     "ret {red_zone}",
+
+    "6:",                                   // asks to be told of it, unless a call would write over the frame of an exception
+    "movabs rax, {credit}",
+    "test dword ptr [rax + {exception_credit} - {credit_offset}], {credit_bit}",
+    "jnz 7f",
+    "mov qword ptr [rip + {deferred}], 1",
+    "jmp 5b",
+    "7:",
+    "push rcx",
+    "push rdx",
+    "push rsi",
+    "push rdi",
+    "push r8",
+    "push r9",
+    "push r10",
+    "push r11",
+    "mov eax, {call}",
+    "lea rdi, [rip + exo_event]",
+    "mov rsi, [rip + {stack}]",
+    "mov r11, {interface}",
+    "call qword ptr [r11 + {gate}]",
+    "pop r11",
+    "pop r10",
+    "pop r9",
+    "pop r8",
+    "pop rdi",
+    "pop rsi",
+    "pop rdx",
+    "pop rcx",
+    "jmp 5b",
 
     // To the personality, which gives the credit when it has taken all registers.
     "2:",
@@ -147,5 +217,14 @@ global_asm!(
     handle = sym handle,
     red_zone = const processor::RED_ZONE,
     credit = const CALL_PAGE + offset_of!(CallPage, event_credit) as u64,
+    credit_offset = const offset_of!(CallPage, event_credit),
+    events = const offset_of!(CallPage, events),
+    exception_credit = const offset_of!(CallPage, upcall_credit),
+    deferred = sym DEFERRED,
+    seen = sym SEEN,
+    stack = sym STACK,
+    call = const Call::EventUpcallSet as u32,
+    interface = const INTERFACE_PAGE,
+    gate = const offset_of!(InterfacePage, gate_entry),
     credit_bit = const UPCALL_CREDIT,
 );

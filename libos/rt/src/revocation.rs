@@ -12,10 +12,10 @@ use exo_abi::environment::EnvironmentPage;
 use exo_abi::revocation::{
     REPOSSESSIONS, Repossession, RevocationKind, RevocationRequest as Words,
 };
-use exo_abi::{Capability, Kind};
+use exo_abi::{Capability, Error, Kind};
 
 use crate::shared::ENVIRONMENT;
-use crate::{environment, gate, tables};
+use crate::{environment, events, gate, tables};
 
 /// A request that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,18 @@ pub fn serve() {
     // SAFETY: `set_handler` alone writes it, from a `Handler`.
     let handler: Handler = unsafe { core::mem::transmute::<usize, Handler>(handler) };
     handler(&request);
+}
+
+/// Has the handler answer requests also while the program computes, told by an event upcall. So it must do nothing there that may fault, and
+/// neither allocate nor print, as what it interrupts may be doing just that.
+pub fn serve_while_computing() -> Result<(), Error> {
+    events::install(|| {
+        // A call would write over the frame of an exception that is not read yet.
+        match environment::can_take_upcall() {
+            true => serve(),
+            false => events::defer(),
+        }
+    })
 }
 
 /// How many bindings the kernel has ever taken by force.

@@ -1,6 +1,8 @@
 //! Words of the pages that the kernel shares with this environment, always read and written whole.
 #![allow(unsafe_code)]
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use exo_abi::address::{CALL_PAGE, ENVIRONMENT_PAGE, INTERFACE_PAGE, PAGE_SIZE};
 use exo_abi::environment::UPCALL_CREDIT;
 
@@ -55,6 +57,14 @@ pub(crate) fn write_call_half_word(offset: usize, value: u32) {
 /// Gives the kernel the credit for one more upcall of a kind, whose word lies at `offset` of the call page.
 pub(crate) fn give_credit(offset: usize) {
     write_call_half_word(offset, upcalls_taken(offset) | UPCALL_CREDIT);
+}
+
+/// Takes that credit back; whether it was there. The kernel may take it at any time, so that is one instruction.
+pub(crate) fn take_credit(offset: usize) -> bool {
+    let address = CALLS.address_of(offset, 4) as *mut u32;
+    // SAFETY: 1. the call page is writable; 2. `address_of` keeps the access inside and aligned; 3. everybody changes it whole.
+    let credit = unsafe { AtomicU32::from_ptr(address) };
+    credit.fetch_and(!UPCALL_CREDIT, Ordering::Relaxed) & UPCALL_CREDIT != 0
 }
 
 /// Upcalls of that kind so far.

@@ -15,7 +15,7 @@ use exo_abi::upcall::{UPCALL_ENTRY_STRIDE, Vector};
 
 use crate::fault::{self, FaultRecord};
 use crate::window::UPCALL_STACK_SIZE;
-use crate::{environment, family, gate, panic, println, processor, start, window};
+use crate::{environment, events, family, gate, panic, println, processor, start, window};
 
 /// Everything that an exception interrupted. A handler may change it; the change is what goes on.
 #[derive(Clone, Debug)]
@@ -135,6 +135,7 @@ unsafe extern "C" {
 
 /// Called on the upcall stack with the saved state.
 extern "C" fn handle(fault: &mut Fault) {
+    events::catch_up();
     if family::handle_fault(fault) || fault::recover(fault) {
         return;
     }

@@ -11,7 +11,7 @@ use crate::hw::registers;
 use crate::hw::switch::{self, Progress};
 use crate::hw::transfer_notes::Peer;
 use crate::kernel::Kernel;
-use crate::{predicates, scheduler, slices, timer};
+use crate::{interrupts, predicates, scheduler, slices, timer};
 
 /// Lets the next environment have its turn, or a named one the rest of this slice; alone, the caller goes on at once.
 pub fn environment_yield(
@@ -60,6 +60,7 @@ pub fn vectors_moved(kernel: &mut Kernel, index: usize, caller: EnvironmentId) -
                 scheduler::begin_slice(kernel, index, registers::time_stamp());
             }
             timer::arm(kernel, index);
+            interrupts::remind(kernel, index, caller);
             Outcome::Restore(context)
         }
         Progress::None | Progress::Saved => Err(Error::BadState).into(),
@@ -178,9 +179,11 @@ pub fn timer_set(
     Ok(0)
 }
 
-/// Sets where event upcalls go, checked like [`upcall_set`]. Entry 0: events are only counted.
+/// Sets where event upcalls go, checked like [`upcall_set`]. Entry 0: events are only counted. What the caller has not been told yet, it is
+/// told behind this call.
 pub fn event_upcall_set(
     kernel: &mut Kernel,
+    index: usize,
     caller: EnvironmentId,
     entry: u64,
     stack: u64,
@@ -189,5 +192,6 @@ pub fn event_upcall_set(
     check_stack(stack)?;
     let pages = kernel.environment(caller)?.context.pages;
     pages.set_event_upcall(entry, stack);
+    interrupts::remind(kernel, index, caller);
     Ok(0)
 }

@@ -160,7 +160,7 @@ const fn handler_of(call: Call) -> Handler {
             capability::capability_revoke(kernel, caller, Capability(word))
         }),
         Call::EventUpcallSet => handler!(|kernel, caller, [entry, stack, ..]| {
-            environment::event_upcall_set(kernel, caller, entry, stack)
+            environment::event_upcall_set(kernel, vcpu::index(), caller, entry, stack)
         }),
         Call::SliceAllocate => handler!(|kernel, caller, [vcpu, position, count, ..]| {
             slice::slice_allocate(kernel, vcpu::index(), caller, vcpu, position, count)

@@ -283,6 +283,12 @@ impl EnvironmentPages {
         (self.get(FRAME), self.get(FRAME + 24))
     }
 
+    /// Whether the libOS was told of the end of a slice, and has not gone on since.
+    pub fn owes_slice_credit(self) -> bool {
+        let credit = self.get(PAGE_SIZE as usize + offset_of!(CallPage, slice_credit));
+        self.wants_slice_end() && credit as u32 & UPCALL_CREDIT == 0
+    }
+
     /// Takes the credit of slice upcalls.
     pub fn take_slice_credit(self) -> bool {
         self.take_credit(offset_of!(CallPage, slice_credit))
