@@ -54,7 +54,7 @@ fn random_operations_keep_the_ledger_sound() {
             panic!("EXO_SEED={seed}: step {step}, {operation:?}: {difference}");
         }
     }
-    if operations >= 200_000 {
+    if operations >= 1_000_000 {
         comparison.assert_all_answers_were_seen();
     }
 }

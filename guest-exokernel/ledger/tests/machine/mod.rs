@@ -41,7 +41,7 @@ pub const QUOTAS: Quotas = Quotas {
     tables: 4,
     capabilities: 9,
     dma_mappings: 4,
-    slices: 8,
+    slices: 5,
 };
 
 /// All exported tables at one moment.

@@ -252,6 +252,8 @@ impl Operation {
             | Self::Create { caller, .. }
             | Self::Start { caller, .. }
             | Self::EndOther { caller, .. }
+            | Self::AllocateSlices { caller, .. }
+            | Self::BindSlices { caller, .. }
             | Self::Copy { caller, .. } => caller,
         }
     }
@@ -332,7 +334,10 @@ impl Operation {
             },
             665..700 => Self::Derive {
                 caller,
-                word: Word::Own(a as usize),
+                word: match a % 4 {
+                    0 => Word::OwnOf(Kind::Slice, (a >> 2) as usize),
+                    _ => Word::Own((a >> 2) as usize),
+                },
                 place: Place::Within(0),
                 count: 1,
                 rights: derived_rights_from(d),

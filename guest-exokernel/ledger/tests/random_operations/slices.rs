@@ -21,7 +21,7 @@ impl Model {
             .held(caller)
             .filter(|one| one.kind == Kind::Slice && one.bound);
         let sum: u64 = bound.map(|one| one.count).sum();
-        if sum + count > u64::from(QUOTAS.slices) {
+        if sum + count > u64::from(self.quotas(caller).slices) {
             return Err(Error::Quota);
         }
         Ok(())
