@@ -50,11 +50,10 @@ fn forms(folder: &Path, root: &Path) -> [PathBuf; 3] {
     [root.to_owned(), archive, image]
 }
 
-#[test]
-fn files_of_each_root_file_system_are_used_as_on_the_host() {
-    require_kvm!();
+/// Runs a program of `tests/linux` in each root file system in each mode, and on the host in a copy of it.
+fn compare(name: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let program = build(folder.path(), "tree");
+    let program = build(folder.path(), name);
     let root = fixture(folder.path(), &program);
     let forms = forms(folder.path(), &root);
     let copy = fixture(&folder.path().join("host"), &program);
@@ -86,6 +85,18 @@ fn files_of_each_root_file_system_are_used_as_on_the_host() {
         "another",
         "the host's files stay"
     );
+}
+
+#[test]
+fn files_of_each_root_file_system_are_used_as_on_the_host() {
+    require_kvm!();
+    compare("tree");
+}
+
+#[test]
+fn files_of_each_root_file_system_are_mapped_as_on_the_host() {
+    require_kvm!();
+    compare("mappings");
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! Memory of the program.
 
 use exo_abi::Rights;
+use exo_abi::address::PAGE_SIZE;
 use linux_raw_sys::general::{
-    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_EXEC, PROT_READ,
-    PROT_WRITE,
+    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_PRIVATE, MAP_SHARED,
+    MAP_SHARED_VALIDATE, MAP_TYPE, O_ACCMODE, O_RDONLY, O_WRONLY, PROT_EXEC, PROT_READ, PROT_WRITE,
 };
 
 use super::Arguments;
-use super::program::Buffer;
 use crate::errno::{Errno, Result};
+use crate::files::device::Device;
+use crate::files::node::Content;
 use crate::process::Process;
-use crate::wait::{self, Stop};
 
 fn rights(protection: u64) -> Result<Rights> {
     let protection = protection as u32;
@@ -33,37 +34,62 @@ fn rights(protection: u64) -> Result<Rights> {
 pub fn map(
     process: &mut Process,
     [address, bytes, protection, flags, number, offset]: Arguments,
-) -> wait::Result {
+) -> Result {
     let wanted = rights(protection)?;
     let flags = flags as u32;
-    if flags & MAP_ANONYMOUS != 0 {
-        if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
-            return Ok(process.memory.map_anonymous_at(address, bytes, wanted)?);
-        }
-        return Ok(process.memory.map_anonymous(bytes, wanted)?);
-    }
-    // A file: its bytes are copied. Nobody else could see writes to a shared mapping of a file in memory but through the file.
-    let file = process.descriptors.file(number)?.clone();
-    if flags & MAP_SHARED != 0 && wanted.contains(Rights::WRITE) {
-        return Err(Errno::ENODEV.into());
-    }
-    let start = match flags & MAP_FIXED {
-        0 => process.memory.map_anonymous(bytes, Rights::READ_WRITE)?,
-        _ => process
-            .memory
-            .map_anonymous_at(address, bytes, Rights::READ_WRITE)?,
+    let is_shared = match flags & MAP_TYPE {
+        MAP_PRIVATE => false,
+        MAP_SHARED | MAP_SHARED_VALIDATE => true,
+        _ => return Err(Errno::EINVAL),
     };
-    let read = Buffer::new(process, start, bytes)
-        .map_err(Stop::from)
-        .and_then(|mut buffer| file.read_at(offset, &mut buffer));
-    if let Err(error) = read {
-        process.memory.unmap(start, bytes)?;
-        return Err(error);
+    let place = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0).then_some(address);
+    if flags & MAP_FIXED_NOREPLACE != 0 && process.memory.has_any(address, bytes) {
+        return Err(Errno::EEXIST);
     }
-    if wanted != Rights::READ_WRITE {
-        process.memory.protect(start, bytes, wanted)?;
+    let node = if flags & MAP_ANONYMOUS != 0 {
+        None
+    } else {
+        let file = process.descriptors.file(number)?.clone();
+        if offset % PAGE_SIZE != 0 || offset.checked_add(bytes).is_none() {
+            return Err(Errno::EINVAL);
+        }
+        let writes = is_shared && wanted.contains(Rights::WRITE);
+        match file.flags.get() & O_ACCMODE {
+            O_WRONLY => return Err(Errno::EACCES),
+            O_RDONLY if writes => return Err(Errno::EACCES),
+            _ => {}
+        }
+        match file.node.content {
+            Content::Device(Device::Zero) => None,
+            _ => Some(file.node.clone()),
+        }
+    };
+    let memory = &mut process.memory;
+    match (node, is_shared) {
+        (None, false) => match place {
+            Some(start) => memory.map_anonymous_at(start, bytes, wanted),
+            None => memory.map_anonymous(bytes, wanted),
+        },
+        (None, true) => {
+            // Memory that is shared with children is a file without a name.
+            let tree = &process.tree;
+            let node = tree.create(tree.empty_file(), 0o600);
+            node.data()?.borrow_mut().resize(bytes, memory)?;
+            memory.map_file(place, bytes, wanted, (&node, 0), true)
+        }
+        (Some(node), _) => memory.map_file(place, bytes, wanted, (&node, offset), is_shared),
     }
-    Ok(start)
+}
+
+/// What is written to a shared mapping is in its file at once.
+pub fn synchronize(process: &mut Process, [address, bytes, ..]: Arguments) -> Result {
+    if address % PAGE_SIZE != 0 {
+        return Err(Errno::EINVAL);
+    }
+    match bytes == 0 || process.memory.has_any(address, bytes) {
+        true => Ok(0),
+        false => Err(Errno::ENOMEM),
+    }
 }
 
 pub fn unmap(process: &mut Process, [address, bytes, ..]: Arguments) -> Result {

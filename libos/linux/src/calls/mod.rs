@@ -193,6 +193,7 @@ calls! {
     __NR_llistxattr "llistxattr" 3 attributes::no_extended_attributes;
     __NR_flistxattr "flistxattr" 3 attributes::no_extended_attributes;
     __NR_mmap "mmap" 6 memory::map;
+    __NR_msync "msync" 3 memory::synchronize;
     __NR_munmap "munmap" 2 memory::unmap;
     __NR_mprotect "mprotect" 3 memory::protect;
     __NR_brk "brk" 1 memory::set_break;

@@ -66,6 +66,10 @@ pub struct Data {
     base: Base,
     /// Bytes of the base that are still the file's.
     base_bytes: u64,
+    /// Whether frames that the file loses may still be mapped.
+    keeps: bool,
+    /// Those.
+    kept: Vec<u64>,
 }
 
 impl Data {
@@ -82,12 +86,30 @@ impl Data {
             pages: BTreeMap::new(),
             base,
             base_bytes: bytes,
+            keeps: false,
+            kept: Vec::new(),
         }
     }
 
     /// Bytes.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Says that the file is mapped: frames that it loses are kept from others as long as it is there.
+    pub fn keep(&mut self) {
+        self.keeps = true;
+    }
+
+    /// Copies a page to a frame that reads as zero.
+    pub fn copy_page(&mut self, page: u64, frame: u64, memory: &mut Memory) -> Result<()> {
+        let from = self.page_to_read(page, memory)?;
+        program_memory::copy(
+            attached::view(from * PAGE_SIZE),
+            memory.view(frame),
+            PAGE_SIZE,
+        )?;
+        Ok(())
     }
 
     /// Bytes that it takes in memory or in the root file system.
@@ -200,9 +222,9 @@ impl Data {
         let first = memory.take_frames(pages).ok_or(Errno::ENOMEM)?;
         let copy = memory.view(first);
         for page in 0..pages {
-            let frame = self.page(page, memory)?;
-            let (from, to) = (memory.view(frame), copy + page * PAGE_SIZE);
-            program_memory::copy(from, to, PAGE_SIZE)?;
+            let frame = self.page_to_read(page, memory)?;
+            let from = attached::view(frame * PAGE_SIZE);
+            program_memory::copy(from, copy + page * PAGE_SIZE, PAGE_SIZE)?;
         }
         Ok(Attachment {
             physical: first * PAGE_SIZE,
@@ -232,7 +254,10 @@ impl Data {
         if size < self.size {
             self.base_bytes = self.base_bytes.min(size);
             let gone = self.pages.split_off(&size.div_ceil(PAGE_SIZE));
-            self.store.give_frames(gone.into_values());
+            match self.keeps {
+                true => self.kept.extend(gone.into_values()),
+                false => self.store.give_frames(gone.into_values()),
+            }
             // What comes back later is zero.
             if let Some(&frame) = self.pages.get(&(size / PAGE_SIZE)) {
                 let within = size % PAGE_SIZE;
@@ -246,7 +271,7 @@ impl Data {
 
 impl Drop for Data {
     fn drop(&mut self) {
-        self.store
-            .give_frames(core::mem::take(&mut self.pages).into_values());
+        let pages = core::mem::take(&mut self.pages).into_values();
+        self.store.give_frames(pages.chain(self.kept.drain(..)));
     }
 }

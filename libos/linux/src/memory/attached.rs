@@ -1,9 +1,9 @@
 //! The attached blocks: files of the host in memory, named by physical address, since each process sees them elsewhere.
 
 use exo_abi::address::PAGE_SIZE;
-use exo_rt::window;
+use exo_rt::family;
 
 /// Where this process sees a physical address.
 pub fn view(physical: u64) -> u64 {
-    window::address_of(physical / PAGE_SIZE) + physical % PAGE_SIZE
+    family::view(physical / PAGE_SIZE) + physical % PAGE_SIZE
 }

@@ -9,6 +9,13 @@ use exo_abi::address::PAGE_SIZE;
 use super::Memory;
 
 impl Memory {
+    /// Whether anything is mapped in a range.
+    pub fn has_any(&self, start: u64, bytes: u64) -> bool {
+        let end = start.saturating_add(bytes);
+        let before = self.regions.range(..end).next_back();
+        before.is_some_and(|(_, region)| region.end > start)
+    }
+
     /// Pages that the program's regions have.
     pub fn pages(&self) -> u64 {
         let sizes = self.regions.iter();

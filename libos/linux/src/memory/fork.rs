@@ -46,7 +46,10 @@ impl Memory {
         start: u64,
         region: &Region,
     ) -> Result<()> {
-        let mut copy = Region::new(region.end, region.rights, region.kind);
+        let mut copy = Region {
+            file: region.file.clone(),
+            ..Region::new(region.end, region.rights, region.kind)
+        };
         let pages = match region.kind {
             Kind::Image => {
                 copy.pages = region.pages.clone();

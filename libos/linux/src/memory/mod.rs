@@ -7,6 +7,7 @@
 pub mod arena;
 pub mod attached;
 mod description;
+mod file;
 mod fork;
 pub mod frames;
 pub mod mapping;
@@ -383,6 +384,9 @@ impl Memory {
         }
         if region.pages.contains_key(&page) {
             return self.map_neighbours(page, region).is_ok();
+        }
+        if let Some(shown) = region.file.clone() {
+            return self.show(start, page, &shown).is_ok();
         }
         let (end, rights) = (region.end, region.rights);
         // Neighbours come along, as far as they are not there and lie in the same page table.

@@ -1,8 +1,11 @@
 //! One region of a program's memory.
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
 
 use exo_abi::Rights;
+
+use crate::files::node::Node;
 
 /// What is behind a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +29,19 @@ pub struct Region {
     pub kind: Kind,
     /// Frame numbers of the pages that are mapped, by address. The arena knows those of its own.
     pub pages: BTreeMap<u64, u64>,
+    /// The file that it shows, if it is one.
+    pub file: Option<Shown>,
+}
+
+/// A file in a region.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The file.
+    pub node: Rc<Node>,
+    /// The address where the first byte of the file would be.
+    pub origin: u64,
+    /// Whether what is written there is written to the file.
+    pub is_shared: bool,
 }
 
 impl Region {
@@ -36,6 +52,7 @@ impl Region {
             rights,
             kind,
             pages: BTreeMap::new(),
+            file: None,
         }
     }
 
@@ -46,6 +63,7 @@ impl Region {
         }
         let upper = Self {
             pages: self.pages.split_off(&address),
+            file: self.file.clone(),
             ..Self::new(self.end, self.rights, self.kind)
         };
         self.end = address;

@@ -42,6 +42,7 @@ impl Memory {
         }
         self.cut(start);
         self.cut(end);
+        self.let_write(start, end, rights)?;
         for (&first, region) in self.regions.range(start..end) {
             self.change_rights(first, region, rights)?;
         }
