@@ -260,19 +260,29 @@ fn status(process: &Process) -> String {
     let (user, group) = (process.credentials.user, process.credentials.group);
     let memory = process.memory.pages() * 4;
     format!(
-        "Name:\t{}\nUmask:\t{:04o}\nState:\tR (running)\nTgid:\t{number}\nPid:\t{number}\nPPid:\t0\nTracerPid:\t0\nUid:\t{user}\t{user}\t{user}\t{user}\nGid:\t{group}\t{group}\t{group}\t{group}\nFDSize:\t64\nGroups:\t\nVmSize:\t{memory:8} kB\nVmRSS:\t{memory:8} kB\nThreads:\t1\n",
+        "Name:\t{}\nUmask:\t{:04o}\nState:\tR (running)\nTgid:\t{number}\nPid:\t{number}\nPPid:\t{parent}\nTracerPid:\t0\nUid:\t{user}\t{user}\t{user}\t{user}\nGid:\t{group}\t{group}\t{group}\t{group}\nFDSize:\t64\nGroups:\t\nVmSize:\t{memory:8} kB\nVmRSS:\t{memory:8} kB\nThreads:\t{threads}\n",
         name(process),
         process.mask,
         number = process.member.number,
+        parent = process.member.parent.get(),
+        threads = process.threads.count(),
     )
 }
 
 fn state(process: &Process) -> String {
-    let mut text = format!("{} ({}) R 0", process.member.number, name(process));
-    // From the group on to the 52nd field: nothing of it is known but the memory.
+    let member = &process.member;
+    let mut text = format!(
+        "{} ({}) R {}",
+        member.number,
+        name(process),
+        member.parent.get()
+    );
+    // From the group on to the 52nd field.
     for field in 5..=52 {
         let value = match field {
-            20 => 1,
+            5 => u64::from(member.group.get()),
+            6 => u64::from(member.session.get()),
+            20 => process.threads.count() as u64,
             23 => process.memory.pages() * 4096,
             24 => process.memory.pages(),
             _ => 0,
