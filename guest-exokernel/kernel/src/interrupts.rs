@@ -10,7 +10,7 @@ use crate::hw::switch::Progress;
 use crate::hw::vcpu::{
     DEVICE_VECTORS, FIRST_DEVICE_VECTOR, InterruptFrame, OWN_VECTORS, TIMER_VECTOR, WAKE_VECTOR,
 };
-use crate::hw::{registers, shootdown, vcpu};
+use crate::hw::{interface_page, registers, shootdown, vcpu};
 use crate::kernel::{Kernel, with_kernel};
 use crate::{predicates, revocation, timer};
 
@@ -67,7 +67,8 @@ fn raise_event(kernel: &mut Kernel, index: usize, vector: usize) {
     kernel.ledger.count_interrupt(route.environment);
     predicates::notice(kernel, index, route.environment);
     if is_itself && kernel.ledger.running(index) == route.environment {
-        note_told(kernel, route.environment, tell(pages, index));
+        let told = tell(pages, index, kernel.features);
+        note_told(kernel, route.environment, told);
     }
 }
 
@@ -83,7 +84,7 @@ pub fn raise_timer_event(kernel: &mut Kernel, index: usize, id: EnvironmentId) -
         return true;
     }
     let is_itself = progress == Progress::None && kernel.ledger.running(index) == id;
-    is_itself && tell(pages, index)
+    is_itself && tell(pages, index, kernel.features)
 }
 
 /// Something that is no interrupt was counted for an environment: it is told as if it were one, on its own vCPU. Who was switched by force is told
@@ -121,7 +122,8 @@ fn tell_of_the_past(kernel: &mut Kernel, index: usize) {
     };
     let context = environment.context;
     if context.progress == Progress::None && environment.untold {
-        note_told(kernel, running, tell(context.pages, index));
+        let told = tell(context.pages, index, kernel.features);
+        note_told(kernel, running, told);
     }
 }
 
@@ -132,22 +134,31 @@ fn note_told(kernel: &mut Kernel, id: EnvironmentId, told: bool) {
 }
 
 /// Tells whoever runs of the event by an upcall, if it asked for that: whether it did not ask, or was told. What was interrupted goes on when
-/// the libOS likes. Not told is who has not finished the last one: it has to look at its counters, or ask to be told by [`event_upcall_set`].
+/// the libOS likes; where its turn has not begun yet, it begins with the upcall. Not told is who has not finished the last one: it has to look at its counters, or ask to be told by [`event_upcall_set`].
 ///
 /// [`event_upcall_set`]: crate::calls::environment::event_upcall_set
-fn tell(pages: EnvironmentPages, index: usize) -> bool {
+fn tell(pages: EnvironmentPages, index: usize, features: u64) -> bool {
     let frame = InterruptFrame::of(index);
-    let interrupted = frame.read();
+    let mut interrupted = frame.read();
+    let [instruction, ..] = interrupted;
     let (entry, stack) = pages.event_upcall();
     if entry == 0 {
         return true;
     }
-    let told = is_of_environment(interrupted) && pages.take_event_credit();
-    if told {
-        pages.write_event_frame(interrupted);
-        frame.redirect(entry, USER_FLAGS, stack);
+    if !is_of_environment(interrupted) || !pages.take_event_credit() {
+        return false;
     }
-    told
+    match interface_page::begin_anew(instruction, features) {
+        None => frame.redirect(entry, USER_FLAGS, stack),
+        Some(begin) => {
+            let (goes_on, its_stack) = pages.resume_point();
+            [interrupted[0], interrupted[3]] = [goes_on, its_stack];
+            pages.set_resume_point(entry, stack);
+            frame.redirect(begin, USER_FLAGS, 0);
+        }
+    }
+    pages.write_event_frame(interrupted);
+    true
 }
 
 /// Called by interrupt.S when another vCPU has interrupted this one. An idle one then looks for whom to run by itself. Takes no

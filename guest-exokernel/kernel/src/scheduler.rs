@@ -172,6 +172,13 @@ fn judge_end(kernel: &mut Kernel, index: usize) -> Ending {
     }
     let clock = SliceClock::of(index);
     let now = registers::time_stamp();
+    // A slice that ends before its turn has begun begins anew: registers hold what others left there.
+    let instruction = context.pages.interrupted_instruction();
+    if interface_page::begin_anew(instruction, kernel.features).is_some() {
+        begin_slice(kernel, index, now);
+        timer::arm(kernel, index);
+        return Ending::Resume;
+    }
     let end = if clock.in_grace() {
         clock.grace_end()
     } else {

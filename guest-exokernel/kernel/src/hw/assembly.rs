@@ -4,7 +4,9 @@ use core::arch::global_asm;
 use core::mem::offset_of;
 
 use exo_abi::Call;
-use exo_abi::address::{DEVICE_HOLE, KERNEL_BASE, PAGE_SIZE, VECTOR_PAGE};
+use exo_abi::address::{
+    DEVICE_HOLE, ENVIRONMENT_PAGE, KERNEL_BASE, PAGE_SIZE, PROGRAM_END, VECTOR_PAGE,
+};
 use exo_abi::call::{CALL_BASE, CALL_COUNT};
 use exo_abi::environment::{
     CallPage, EXCEPTION_STACK_TOP, EnvironmentEntry, EnvironmentPage, SLICE_STACK_TOP, State,
@@ -46,6 +48,10 @@ const CR0_PROTECTED: u32 = 1 << 4 | 1;
 
 /// Where the real-mode start of other vCPUs is copied to; its page number is the start-up vector.
 pub const TRAMPOLINE_ADDRESS: u64 = 0x8000;
+
+/// Offset in the interface page of what `fxrstor` takes at the beginning of a turn: a multiple of 16 behind the data.
+const CLEAN_STATE_OFFSET: usize = 0x400;
+const _: () = assert!(size_of::<InterfacePage>() <= CLEAN_STATE_OFFSET);
 
 /// Bytes of SS, RSP, RFLAGS, CS and RIP.
 pub const GATE_FRAME: u64 = 40;
@@ -121,6 +127,7 @@ global_asm!(
     own_vectors = const vcpu::OWN_VECTORS,
     timer_number = const vcpu::TIMER_VECTOR - vcpu::FIRST_DEVICE_VECTOR,
     slice_stack = const 4,
+    outside_program = const (PROGRAM_END >> 40) as u8,
     slice_grace = const above_slice_stack(offset_of!(EnvironmentPage, slice_grace)),
     slice_upcall_frame = const above_slice_stack(offset_of!(EnvironmentPage, slice_upcall_frame)),
     slice_stack_segment = const above_slice_stack(offset_of!(EnvironmentPage, slice_stack_segment)),
@@ -135,6 +142,8 @@ global_asm!(
     vector_page = const VECTOR_PAGE,
     gate_entry_offset = const offset_of!(InterfacePage, gate_entry),
     gate_code_offset = const GATE_CODE_OFFSET,
+    clean_state_offset = const CLEAN_STATE_OFFSET,
+    resume_point = const ENVIRONMENT_PAGE + EXCEPTION_STACK_TOP - GATE_FRAME,
     call_base = const CALL_BASE,
     call_count = const CALL_COUNT,
     vector_syscall = const VECTOR_SYSCALL,

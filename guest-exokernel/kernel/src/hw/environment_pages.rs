@@ -132,6 +132,11 @@ impl EnvironmentPages {
         self.write_slice_frame(SLICE_STACK_TOP as usize - GATE_FRAME as usize);
     }
 
+    /// What the end of its slice has interrupted.
+    pub fn interrupted_instruction(self) -> u64 {
+        self.get(SLICE_STACK_TOP as usize - GATE_FRAME as usize)
+    }
+
     /// RIP, RFLAGS and RSP of the five words at `from`.
     fn write_slice_frame(self, from: usize) {
         let to = offset_of!(EnvironmentPage, slice_upcall_frame);

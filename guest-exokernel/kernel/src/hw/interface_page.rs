@@ -28,8 +28,13 @@ unsafe extern "C" {
     static interface_gate_breakpoint: u8;
     static interface_gate_syscall: u8;
     static interface_probe: u8;
-    static interface_clear_avx: u8;
-    static interface_clear_avx512: u8;
+    static interface_turn: u8;
+    static interface_turn_status: u8;
+    static interface_turn_avx: u8;
+    static interface_turn_avx_status: u8;
+    static interface_turn_avx512: u8;
+    static interface_turn_avx512_status: u8;
+    static interface_turn_end: u8;
     static interface_save_avx: u8;
     static interface_save_avx512: u8;
     static interface_load_avx: u8;
@@ -72,10 +77,53 @@ pub fn set_gate(gate: Gate) {
     unsafe { entry.write_volatile(user_address(code)) };
 }
 
+/// Code of ring 3 by which a turn begins.
+pub struct TurnCode {
+    /// Where the status of the call is 0.
+    pub begin: u64,
+    /// Where it is in rax.
+    pub begin_with_status: u64,
+}
+
+/// The code for this machine.
+pub fn turn_code(features: u64) -> TurnCode {
+    let (begin, with_status) = if features & Features::CLEAR_AVX512 != 0 {
+        (
+            &raw const interface_turn_avx512,
+            &raw const interface_turn_avx512_status,
+        )
+    } else if features & Features::CLEAR_AVX != 0 {
+        (
+            &raw const interface_turn_avx,
+            &raw const interface_turn_avx_status,
+        )
+    } else {
+        (&raw const interface_turn, &raw const interface_turn_status)
+    };
+    TurnCode {
+        begin: user_address(begin),
+        begin_with_status: user_address(with_status),
+    }
+}
+
+/// Whether a turn that was interrupted at `instruction` has not begun yet: registers may hold what others left there. If so, where to begin
+/// it anew, with rax as it is.
+pub fn begin_anew(instruction: u64, features: u64) -> Option<u64> {
+    let code =
+        user_address(&raw const interface_turn_avx512)..user_address(&raw const interface_turn_end);
+    let TurnCode {
+        begin,
+        begin_with_status,
+    } = turn_code(features);
+    code.contains(&instruction)
+        .then_some(match instruction == begin {
+            true => begin,
+            false => begin_with_status,
+        })
+}
+
 /// Code of ring 3 for vector registers that the kernel cannot reach.
 pub struct VectorCode {
-    /// Where an environment has to start so that it finds no register of its predecessor; rcx = where it goes on.
-    pub clear: u64,
     /// Stores them in the vector page.
     pub store: u64,
     /// Loads them from there.
@@ -86,13 +134,11 @@ pub struct VectorCode {
 pub fn vector_code(features: u64) -> Option<VectorCode> {
     if features & Features::CLEAR_AVX512 != 0 {
         Some(VectorCode {
-            clear: user_address(&raw const interface_clear_avx512),
             store: user_address(&raw const interface_save_avx512),
             load: user_address(&raw const interface_load_avx512),
         })
     } else if features & Features::CLEAR_AVX != 0 {
         Some(VectorCode {
-            clear: user_address(&raw const interface_clear_avx),
             store: user_address(&raw const interface_save_avx),
             load: user_address(&raw const interface_load_avx),
         })

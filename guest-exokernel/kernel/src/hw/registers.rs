@@ -84,12 +84,6 @@ pub fn set_control_features(features: u64) {
     }
 }
 
-/// Clears FS and GS bases, which another environment may have set.
-pub fn clear_segment_bases() {
-    write_msr(FS_BASE, 0);
-    write_msr(GS_BASE, 0);
-}
-
 /// Bases of FS and GS, as ring 3 set them.
 pub fn segment_bases() -> [u64; 2] {
     [read_msr(FS_BASE), read_msr(GS_BASE)]

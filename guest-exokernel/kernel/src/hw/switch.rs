@@ -10,20 +10,14 @@ use crate::ports::PortSet;
 unsafe extern "C" {
     static trampoline: u8;
     static trampoline_end: u8;
-    fn resume_environment(
-        instruction: u64,
-        stack: u64,
-        kernel_stack: u64,
-        rcx: u64,
-        status: u64,
-    ) -> !;
+    fn resume_environment(instruction: u64, kernel_stack: u64, status: u64) -> !;
     fn resume_saved(state: u64) -> !;
 }
 
 /// How far a forced switch is: where ring 0 cannot reach vector registers, code of ring 3 stores and loads them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// None is under way: `instruction` and `stack` of the [`Context`] say where the environment goes on, with all else clear.
+    /// None is under way: the environment goes on where it entered the kernel, with all else clear.
     None,
     /// Code of the interface page stores vector registers; all others are saved.
     Storing,
@@ -67,33 +61,33 @@ pub fn attach(index: usize, context: &Context) {
     vcpu::set_slice_stack(index, context.pages.slice_stack());
 }
 
-/// The same, with segment bases as they were saved, or cleared.
+/// The same, with segment bases as they were saved; else the code by which a turn begins clears them.
 pub fn prepare(index: usize, context: &Context) {
     if context.progress == Progress::Saved {
         load_segments(context);
-    } else {
-        registers::clear_segment_bases();
     }
     attach(index, context);
 }
 
-/// Runs the environment that was prepared, with every register but `rip` and `rsp` clear, and the status of its call in `rax`. Where ring 3
-/// must clear vector registers itself, it starts with the code of the interface page that does; `rcx` then tells where it goes on.
+/// Runs the environment that was prepared, with every register but `rip` and `rsp` clear, and the status of its call in `rax`: it begins in the interface
+/// page, whose code clears them.
 pub fn resume(index: usize, context: &Context, features: u64) -> ! {
-    let begin = match context.progress {
-        Progress::None if context.begins => context.pages.begin_slice(),
-        _ => None,
-    };
-    let (goes_on, stack) = begin.unwrap_or_else(|| context.pages.resume_point());
-    let status = context.pages.take_resume_status();
-    let (instruction, rcx) = match (interface_page::vector_code(features), context.progress) {
+    let pages = context.pages;
+    let (instruction, status) = match (interface_page::vector_code(features), context.progress) {
         (_, Progress::Saved) => resume_forced(context),
         (Some(code), Progress::Loading) => (code.load, 0),
-        (Some(code), _) => (code.clear, goes_on),
-        (None, _) => (goes_on, 0),
+        _ => {
+            if context.begins
+                && let Some((entry, stack)) = pages.begin_slice()
+            {
+                pages.set_resume_point(entry, stack);
+            }
+            let code = interface_page::turn_code(features);
+            (code.begin_with_status, pages.take_resume_status())
+        }
     };
-    // SAFETY: 1. all but the kernel stack is used in ring 3 only; 2. everything on the kernel stack is given up.
-    unsafe { resume_environment(instruction, stack, vcpu::kernel_stack(index), rcx, status) }
+    // SAFETY: 1. code of the interface page; 2. everything on the kernel stack is given up.
+    unsafe { resume_environment(instruction, vcpu::kernel_stack(index), status) }
 }
 
 /// Saves what ring 0 can reach of whoever runs and was interrupted at the end of its slice.
@@ -108,8 +102,8 @@ pub fn save(context: &Context) {
 
 /// Lets the environment that runs store its vector registers, where only it can; it comes back by [`exo_abi::Call::VectorsMoved`].
 pub fn store_vectors(index: usize, code: u64) -> ! {
-    // SAFETY: 1. rsp is not used by the code; 2. everything on the kernel stack is given up.
-    unsafe { resume_environment(code, 0, vcpu::kernel_stack(index), 0, 0) }
+    // SAFETY: as in `resume`.
+    unsafe { resume_environment(code, vcpu::kernel_stack(index), 0) }
 }
 
 /// Loads what a forced switch saved of segments. Selectors are not saved: ring 3 has no use for them.

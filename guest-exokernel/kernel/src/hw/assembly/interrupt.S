@@ -97,6 +97,8 @@ slice_interrupt:
     pushq %rcx
     pushq %rdx
     movq ({kernel_stack_above_slice} + 64)(%rsp), %rcx
+    testb ${outside_program}, 29(%rsp)          // RIP in the interface page: its turn has not begun, perhaps
+    jnz slice_interrupt_slow
     rdtsc
     subl ({area_slice_end} - (1 << {area_shift}))(%rcx), %eax
     cmpl ({slice_grace} + 64)(%rsp), %eax       // before the end: a huge number; without an entry no time is given

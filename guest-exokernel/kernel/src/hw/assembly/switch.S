@@ -1,36 +1,17 @@
-// Into an environment: nothing of whoever ran before is left in a register that the kernel can reach.
+// Into ring 3, and back once at boot.
 
-// resume_environment(rdi = rip, rsi = rsp, rdx = top of the kernel stack, rcx and r8 = what ring 3 finds in rcx and rax). Does not
-// return.
+// resume_environment(rdi = where in the interface page, rsi = top of the kernel stack, rdx = rax of ring 3). Does not return. All other
+// registers are left to the code there, which lets nothing of them out. Flags: interrupts on, all else clear.
 .section .text.switch, "ax"
 .globl resume_environment
 resume_environment:
-    fxrstorq clean_state(%rip)                  // x87 and SSE as after reset
-    movq %rdx, %rsp
+    movq %rsi, %rsp
     pushq ${user_data}
-    pushq %rsi
+    pushq $0
     pushq ${user_flags}
     pushq ${user_code}
     pushq %rdi
-    xorl %eax, %eax
-    movl %eax, %ds                              // iretq clears only what ring 3 may not use
-    movl %eax, %es
-    movl %eax, %fs                              // the bases are zero already
-    movl %eax, %gs
-    movq %r8, %rax
-    xorl %ebx, %ebx
-    xorl %edx, %edx
-    xorl %esi, %esi
-    xorl %edi, %edi
-    xorl %ebp, %ebp
-    xorl %r8d, %r8d
-    xorl %r9d, %r9d
-    xorl %r10d, %r10d
-    xorl %r11d, %r11d
-    xorl %r12d, %r12d
-    xorl %r13d, %r13d
-    xorl %r14d, %r14d
-    xorl %r15d, %r15d
+    movq %rdx, %rax
     iretq
 
 // resume_saved(rdi = saved state, as EnvironmentPage lays it out). Does not return. Selectors and bases are set already.
@@ -67,13 +48,6 @@ probe_by_fault:
     popq %rbx
     ret
 
-.section .rodata
-.balign 16
-clean_state:
-    .word 0x37f                                 // x87 control word after fninit
-    .fill 22, 1, 0
-    .long 0x1f80                                // MXCSR after reset
-    .fill 484, 1, 0
 .section .bss
 .balign 8
 probe_stack: .quad 0

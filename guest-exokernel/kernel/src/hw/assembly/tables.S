@@ -151,7 +151,13 @@ shared_table:
 // ---- kernel interface page: data by boot, code here; ring 3 executes it
 .globl interface_page
 interface_page:
-    .fill {gate_code_offset}, 1, 0
+    .fill {clean_state_offset}, 1, 0
+interface_clean_state:
+    .word 0x37f                                 // x87 control word after fninit
+    .fill 22, 1, 0
+    .long 0x1f80                                // MXCSR after reset
+    .fill 484, 1, 0
+    .fill {gate_code_offset} - {clean_state_offset} - 512, 1, 0
 interface_gate_breakpoint:
     int3
     ret
@@ -164,23 +170,62 @@ interface_probe:
     syscall
     ud2
     .balign 16
-// An environment resumes here where its predecessor's vector registers are out of the kernel's reach: rcx = where it goes on.
-.globl interface_clear_avx512
-interface_clear_avx512:
+// A turn begins here: what others left in registers ends before the environment's own code. It goes on where it entered the kernel, by its
+// page; the status of the call is 0, or, from the second label of each, in rax. Which of the three: whatever vector registers ring 3 has
+// that `fxrstor` does not reach. No upcall comes in between (interface_page.rs).
+.globl interface_turn_avx512
+interface_turn_avx512:
+    xorl %eax, %eax
+.globl interface_turn_avx512_status
+interface_turn_avx512_status:
     .irp number, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
     vpxord %zmm\number, %zmm\number, %zmm\number
     .endr
     .irp number, 0, 1, 2, 3, 4, 5, 6, 7
     kxorw %k\number, %k\number, %k\number
     .endr
-.globl interface_clear_avx
-interface_clear_avx:
+    jmp interface_turn_avx_status
+.globl interface_turn_avx
+interface_turn_avx:
+    xorl %eax, %eax
+.globl interface_turn_avx_status
+interface_turn_avx_status:
     vzeroall
-    movl %edx, %ds                              // nor do its selectors reach ring 3 there; edx is zero, eax the status
+    jmp interface_turn_status
+.globl interface_turn
+interface_turn:
+    xorl %eax, %eax
+.globl interface_turn_status
+interface_turn_status:
+    movabsq ${resume_point}, %rdx
+    movq (%rdx), %rcx
+    movq 24(%rdx), %rsp
+    fxrstorq interface_clean_state(%rip)
+    movl ${user_code}, %edx                     // a selector that may be loaded, whose base is 0, then none:
+    movl %edx, %fs                              // on some CPUs the null selector leaves the base as it was
+    movl %edx, %gs
+    xorl %edx, %edx
+    movl %edx, %ds
     movl %edx, %es
     movl %edx, %fs
     movl %edx, %gs
+    xorl %ebx, %ebx
+    xorl %esi, %esi
+    xorl %edi, %edi
+    xorl %ebp, %ebp
+    xorl %r8d, %r8d
+    xorl %r9d, %r9d
+    xorl %r10d, %r10d
+    xorl %r11d, %r11d
+    xorl %r12d, %r12d
+    xorl %r13d, %r13d
+    xorl %r14d, %r14d
+    xorl %r15d, %r15d
+    addl $1, %r15d                              // clears all arithmetic flags
+    movl $0, %r15d
     jmpq *%rcx
+.globl interface_turn_end
+interface_turn_end:
     .balign 16
 // A forced switch goes through here where the kernel cannot reach vector registers: it has saved all others, and takes over again at
 // the call. The stack pointer is zero, and no interrupt is due but those of devices.
