@@ -1,7 +1,7 @@
 //! Protected control transfer: messages arrive exactly, once and in order; what is refused is refused with its reason.
 
 use exo_tests::outcome::End;
-use exo_tests::{Machine, require_kvm};
+use exo_tests::{Guest, Machine, require_kvm};
 
 #[test]
 fn every_message_arrives_exactly_once_and_in_order() {
@@ -39,6 +39,53 @@ fn forced_switches_lose_and_double_no_message() {
         outcome.describe()
     );
     assert!(outcome.report().counter("server", "forced_switches") > 0);
+}
+
+/// A server that yields before it replies, to clients of which the last owns a slice or does not. Who awaits a reply has no turn, though everybody
+/// else yields to whoever is next. All have the same ports: so transfers and yields take their plain paths.
+fn yields_between_transfers(slice: &str, with_slice: bool) {
+    let mut text = format!(
+        "description = \"yields between transfers\"\nmemory = \"64 MiB\"\nslice = \"{slice}\"\n"
+    );
+    let mut environment = |name: &str, program: &str, arguments: &str, more: &str| {
+        text += &format!(
+            "[[environment]]\nname = \"{name}\"\nprogram = \"{program}\"\narguments = [{arguments}]\nconsole = true\n{more}\n"
+        );
+    };
+    let server = "\"yield\", \"first\", \"second\", \"third\"";
+    environment("server", "transfer-server", server, "");
+    let client = "transfer-client";
+    environment("first", client, "\"server\", \"50\", \"yield\"", "");
+    environment("second", client, "\"server\", \"70\", \"yield\"", "");
+    let (arguments, quota) = match with_slice {
+        true => (
+            "\"server\", \"60\", \"yield\", \"slice\"",
+            "quota = { slices = 1 }",
+        ),
+        false => ("\"server\", \"60\", \"yield\"", ""),
+    };
+    environment("third", client, arguments, quota);
+    let guest = Guest::copy(&["transfer-server", client]);
+    let machine = Machine::new(guest.manifest(&text)).guest(&guest);
+    let outcome = machine.run().expect_status(0);
+    assert!(
+        outcome.stdout().contains("transfer-server: 180 messages"),
+        "{}",
+        outcome.describe()
+    );
+    for client in ["first", "second", "third"] {
+        outcome.expect_end(client, &End::Exited(0));
+    }
+}
+
+#[test]
+fn no_yield_begins_the_turn_of_who_awaits_a_reply() {
+    require_kvm!();
+    for slice in ["none", "1 ms"] {
+        for with_slice in [true, false] {
+            yields_between_transfers(slice, with_slice);
+        }
+    }
 }
 
 #[test]

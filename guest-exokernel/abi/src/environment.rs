@@ -128,7 +128,7 @@ pub struct EnvironmentEntry {
     pub interrupts: u64,
     /// Ticks of the time stamp counter for which it has run, up to the last switch.
     pub ticks: u64,
-    /// Turns that it got.
+    /// Turns that it has had, up to the last switch.
     pub turns: u64,
     /// Turns that the kernel ended by a forced switch.
     pub forced_switches: u64,
@@ -208,8 +208,10 @@ pub struct EnvironmentPage {
     pub slice_upcall_frame: [u64; 3],
     /// Unused, zero.
     pub slice_reserved: [u64; 5],
+    /// The kernel's notes for turns.
+    pub turn: TurnNotes,
     /// Where the CPU pushes exception frames; the last one starts at a place that its vector determines.
-    pub exception_stack: [u64; (EXCEPTION_STACK_TOP as usize - 0x800) / 8],
+    pub exception_stack: [u64; (EXCEPTION_STACK_TOP as usize - 0x840) / 8],
     /// What `iretq` takes for an upcall: code segment.
     pub upcall_code_segment: u64,
     /// Flags of an upcall: interrupts on, all else clear.
@@ -229,9 +231,23 @@ pub struct EnvironmentPage {
     /// Stack of event upcalls, its top.
     pub event_stack: u64,
     /// Unused, zero.
-    pub tail: [u64; 4],
+    pub tail: [u64; 5],
     /// The kernel's notes for protected control transfer.
     pub transfer: TransferNotes,
+}
+
+/// What the kernel keeps of an environment for its turns, so that a yield needs nothing else. Of no use to the libOS. Places are those of [`TransferNotes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct TurnNotes {
+    /// What `iretq` takes to begin a turn: RIP, CS, RFLAGS, RSP, SS.
+    pub frame: [u64; 5],
+    /// Its [`TransferNotes::terms`], while a yield of who has the same may begin its turn; else 0.
+    pub terms: u64,
+    /// The place of who comes behind it in the ring of its vCPU; or one whose terms are 0.
+    pub next: u64,
+    /// The place of who comes before it there.
+    pub previous: u64,
 }
 
 /// What the kernel keeps of an environment for protected control transfer, so that a transfer needs nothing else. Of no use to the
@@ -241,8 +257,6 @@ pub struct EnvironmentPage {
 pub struct TransferNotes {
     /// Kernel address of its [`EnvironmentEntry`].
     pub record: u64,
-    /// Kernel address of the [`crate::layout::Summary`].
-    pub summary: u64,
     /// Kernel address of the word of the summary that says who runs on its vCPU.
     pub running: u64,
     /// Kernel address of the task state segment of its vCPU.
@@ -267,7 +281,7 @@ const _: () = {
     assert!(size_of::<EnvironmentPage>() == 4096);
     assert!(core::mem::offset_of!(EnvironmentPage, saved_floating_point) == 0x400);
     assert!(core::mem::offset_of!(EnvironmentPage, slice_end_entry) as u64 == SLICE_STACK_TOP);
-    assert!(core::mem::offset_of!(EnvironmentPage, exception_stack) == 0x800);
+    assert!(core::mem::offset_of!(EnvironmentPage, exception_stack) == 0x840);
     assert!(
         core::mem::offset_of!(EnvironmentPage, upcall_code_segment) as u64 == EXCEPTION_STACK_TOP
     );

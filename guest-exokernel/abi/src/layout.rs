@@ -167,8 +167,8 @@ impl Layout {
             Some(limit) => limit,
             None => return None,
         };
-        // The last block of the directory is the kernel's window on other memory.
-        if limit > KERNEL_LIMIT - BLOCK_SIZE || limit > sizes.memory_end {
+        // The last two blocks of the directory are the kernel's second view of the summary, and its window on other memory.
+        if limit > KERNEL_LIMIT - 2 * BLOCK_SIZE || limit > sizes.memory_end {
             return None;
         }
         Some(Self {

@@ -9,6 +9,7 @@ use exo_abi::control::{Command, CommandStatus, ControlBlock};
 use exo_abi::crash::{CrashRecord, CrashRegion, CrashThread};
 use exo_abi::environment::{
     AbortReason, CallPage, EnvironmentEntry, EnvironmentId, EnvironmentPage, State, TransferNotes,
+    TurnNotes,
 };
 use exo_abi::file_index::{IndexEntry, IndexHeader, IndexNode};
 use exo_abi::frame::{BlockEntry, BlockState, FrameEntry};
@@ -170,10 +171,11 @@ fn describe() -> String {
             reserved, saved_floating_point, saved_registers, saved_frame, saved_bases, saved_reserved, slice_frame, slice_end_entry,
             slice_code_segment, slice_flags, slice_stack, slice_stack_segment, slice_grace, slice_begin_entry, saved_gate_frame,
             slice_upcall_frame, slice_reserved,
-            exception_stack, upcall_code_segment, upcall_flags, upcall_stack, upcall_stack_segment, upcall_entries,
+            turn, exception_stack, upcall_code_segment, upcall_flags, upcall_stack, upcall_stack_segment, upcall_entries,
             kernel_stack, event_frame, event_entry, event_stack, tail, transfer,
         },
-        TransferNotes { record, summary, running, task_state, root, terms, peer, bound, target, entry, status },
+        TurnNotes { frame, terms, next, previous },
+        TransferNotes { record, running, task_state, root, terms, peer, bound, target, entry, status },
         CallPage {
             upcall_credit, reserved, events, start_time, bytes, requests, slice_credit, reserved2, event_credit, reserved3, unused, event_counters, batch,
         },

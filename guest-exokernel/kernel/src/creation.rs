@@ -9,7 +9,7 @@ use exo_ledger::Creation;
 
 use crate::hw::environment_pages::{EnvironmentPages, Start};
 use crate::hw::paging::AddressSpace;
-use crate::hw::{memory, registers, switch, vcpu};
+use crate::hw::{interface_page, memory, registers, switch, vcpu};
 use crate::kernel::Kernel;
 use crate::ports::PortSet;
 use crate::{predicates, scheduler, transfer};
@@ -39,7 +39,8 @@ pub fn prepare(kernel: &mut Kernel, planned: Creation, maker: EnvironmentId, vcp
     let places = transfer::places(&kernel.ledger, id, vcpu);
     pages.clear_transfer_notes();
     pages.start_transfer_notes(&places, vcpu, space.root());
-    pages.set_terms(vcpu, PortSet::EMPTY.number(), false);
+    pages.start_turn_notes(interface_page::turn_code(kernel.features).begin);
+    pages.set_terms(vcpu, PortSet::EMPTY.number(), pages.wants_slice_begin());
     predicates::unbind(kernel, id);
     if let Ok(environment) = kernel.environment(id) {
         environment.space = space;

@@ -36,10 +36,6 @@ pub struct Environment {
     pub revocation: Open,
     /// Whether something was counted for it, while what it runs was interrupted, of which it is still to be told by an upcall.
     pub untold: bool,
-    /// Who comes behind it in the queue of its vCPU.
-    pub next_runnable: EnvironmentId,
-    /// Who comes before it there.
-    pub previous_runnable: EnvironmentId,
     /// The slots of its vCPU that it owns, as a mask.
     pub slots: u64,
     /// Turns that it has to miss.
@@ -56,10 +52,6 @@ pub struct Environment {
 
 /// What the kernel keeps of a vCPU.
 pub struct Vcpu {
-    /// The first of the queue that [`crate::slices`] keeps.
-    pub first_runnable: EnvironmentId,
-    /// The end of that queue, while it has a first.
-    pub last_runnable: EnvironmentId,
     /// Slots whose owners could run, or run, as a mask.
     pub ready: u64,
     /// The slot that is running.
@@ -68,9 +60,9 @@ pub struct Vcpu {
     pub donated: EnvironmentId,
     /// Who has been added while it ran, and runs no more, although nobody has been chosen yet: the lock is let go in between.
     pub left: EnvironmentId,
-    /// Who was told of the end of the slice that is too long at this moment, and let another go on: see [`crate::transfer`].
+    /// Who was told of the end of the slice that ended at this moment, and let another go on: see [`crate::transfer`].
     pub handed_on: (EnvironmentId, u64),
-    /// When whoever runs began, as a time stamp.
+    /// When the slot that is running was charged last, as a time stamp.
     pub since: u64,
     /// Its timer.
     pub timer: Timer,
@@ -123,8 +115,6 @@ pub static ENVIRONMENTS: Once<[Environment; ENVIRONMENTS_MAX]> = Once::new(
             entry: Capability::NONE,
             revocation: Open::NONE,
             untold: false,
-            next_runnable: EnvironmentId::NOBODY,
-            previous_runnable: EnvironmentId::NOBODY,
             slots: 0,
             debt: 0,
             wake_at: 0,
@@ -143,8 +133,6 @@ pub static PREDICATES: Once<[Predicate; PREDICATES_MAX]> =
 pub static VCPUS: Once<[Vcpu; VCPUS_MAX]> = Once::new(
     [const {
         Vcpu {
-            first_runnable: EnvironmentId::NOBODY,
-            last_runnable: EnvironmentId::NOBODY,
             ready: 0,
             position: 0,
             donated: EnvironmentId::NOBODY,

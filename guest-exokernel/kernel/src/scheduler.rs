@@ -8,7 +8,7 @@ use exo_abi::environment::State;
 use exo_abi::{EnvironmentId, Error};
 
 use crate::hw::switch::{Context, Progress};
-use crate::hw::vcpu::SliceClock;
+use crate::hw::vcpu::Turn;
 use crate::hw::{interface_page, memory, registers, switch, vcpu};
 use crate::kernel::{Kernel, with_kernel};
 pub use crate::sleeping::{sleep, wake};
@@ -23,11 +23,11 @@ pub fn handle_alarm(kernel: &mut Kernel, index: usize) {
 /// give, and it is anybody's turn. The caller is noted already, and has not been added again.
 pub fn donate(kernel: &mut Kernel, index: usize, id: EnvironmentId) -> Result<(), Error> {
     check_donation(kernel, index, id)?;
-    let clock = SliceClock::of(index);
-    let ended = clock.in_grace()
+    let turn = Turn::on(index);
+    let ended = turn.in_grace()
         || kernel.slice_ticks != 0
             && slices::has_rival(kernel, index)
-            && clock.end() <= registers::time_stamp();
+            && turn.end() <= registers::time_stamp();
     if !ended && let Some(vcpu) = kernel.vcpus.get_mut(index) {
         vcpu.donated = id;
     }
@@ -75,7 +75,7 @@ fn begin_turn(kernel: &mut Kernel, index: usize) -> Option<(Context, u64)> {
         slices::next(kernel, index)
     } else {
         if kernel.environment(donated).is_ok_and(|one| one.slots == 0) {
-            slices::take(kernel, index, donated);
+            slices::move_to(kernel, index, donated);
         }
         Some(donated)
     };
@@ -86,30 +86,35 @@ fn begin_turn(kernel: &mut Kernel, index: usize) -> Option<(Context, u64)> {
     }
     // As late as can be, so that even a short slice is not over before it begins.
     let now = registers::time_stamp();
+    let end = Turn::on(index).end();
     charge(kernel, index, position, now);
     let id = next.unwrap_or(EnvironmentId::NOBODY);
     kernel.ledger.set_running(index, id);
-    kernel.ledger.count_turn(id);
     if begins {
         begin_slice(kernel, index, now);
+    } else {
+        Turn::on(index).set_end(end);
     }
     timer::arm(kernel, index);
+    slices::settle(kernel, index);
     Some((context?, kernel.features))
 }
 
 /// Lets the slice of whoever runs begin at `now`.
 pub fn begin_slice(kernel: &Kernel, index: usize, now: u64) {
-    let end = now + kernel.slice_ticks;
-    SliceClock::of(index).begin(end, end + kernel.grace_ticks);
+    Turn::on(index).set_end(now + kernel.slice_ticks);
 }
 
-/// Charges the time since the last switch to whoever has run in this slot.
+/// Charges the time of a turn that has ended to whoever has run, and to the slot, in which others may have run before it.
 fn charge(kernel: &mut Kernel, index: usize, slot: usize, now: u64) {
     let before = kernel.ledger.running(index);
+    let elapsed = Turn::on(index).charge(now);
     if let Some(vcpu) = kernel.vcpus.get_mut(index) {
-        let elapsed = now.wrapping_sub(core::mem::replace(&mut vcpu.since, now));
+        let of_slot = now.wrapping_sub(core::mem::replace(&mut vcpu.since, now));
         if before != EnvironmentId::NOBODY {
-            kernel.ledger.charge_time(before, index, slot, elapsed);
+            kernel.ledger.charge_time(before, elapsed);
+            kernel.ledger.charge_slice(index, slot, of_slot);
+            kernel.ledger.count_turn(before);
         }
     }
 }
@@ -170,7 +175,7 @@ fn judge_end(kernel: &mut Kernel, index: usize) -> Ending {
     if context.progress != Progress::None {
         return Ending::Resume;
     }
-    let clock = SliceClock::of(index);
+    let turn = Turn::on(index);
     let now = registers::time_stamp();
     // A slice that ends before its turn has begun begins anew: registers hold what others left there.
     let instruction = context.pages.interrupted_instruction();
@@ -179,21 +184,22 @@ fn judge_end(kernel: &mut Kernel, index: usize) -> Ending {
         timer::arm(kernel, index);
         return Ending::Resume;
     }
-    let end = if clock.in_grace() {
-        clock.grace_end()
+    let end = if turn.in_grace() {
+        turn.end() + kernel.grace_ticks
     } else {
-        clock.end()
+        turn.end()
     };
     if now < end || !slices::has_rival(kernel, index) {
         timer::arm(kernel, index);
         return Ending::Resume;
     }
-    if clock.in_grace() {
+    if turn.in_grace() {
         let late = transfer::who_is_late(kernel, index, caller);
         slices::punish(kernel, late);
     } else if context.pages.wants_slice_end() && context.pages.take_slice_credit() {
-        clock.set_ends(end, now + kernel.grace_ticks);
-        clock.begin_grace();
+        turn.set_end(now);
+        turn.begin_grace();
+        slices::unsettle(kernel, index);
         context.pages.tell_slice_frame();
         timer::arm(kernel, index);
         return Ending::Upcall;
@@ -216,6 +222,7 @@ fn force_switch(
             Some(_) => Progress::Storing,
             None => Progress::Saved,
         };
+        context.pages.set_yielded_to(false);
     }
     match code {
         Some(code) => {

@@ -1,100 +1,165 @@
-//! Who is next on a vCPU: the slice vector, and the queue of those who own no slot in it.
+//! Who is next on a vCPU: the slice vector, and the ring of those who own no slot in it.
 //!
-//! The position moves through the slots of the vector. A slot whose owner is ready runs it; every other slot serves the queue, and is
+//! The position moves through the slots of the vector. A slot whose owner is ready runs it; every other slot serves the ring, and is
 //! passed over while that is empty. Who is ready is a mask of slots, so the cost is the same among any number.
 //!
-//! Whoever runs is in no queue. An environment that owns slots never is, and its slots stay ready while it runs.
+//! The ring goes on behind whoever had a turn in it last. Whoever runs stands in it too, unless a transfer has entered it: so a yield
+//! among those in the ring is one load, and while no owner of a slot is ready it takes the plain path (`yield.S`), which leaves the position where
+//! it is. [`settle`] says when that may be; [`unsettle`] is called where that may be no more. Who awaits a reply stays in the ring, and is dropped
+//! when its turn comes. An environment that owns slots is in no ring, and its slots stay ready while it runs.
 
 use exo_abi::capability::CapabilityEntry;
 use exo_abi::environment::State;
 use exo_abi::slice::SLICES;
 use exo_abi::{Capability, EnvironmentId, Error};
 
+use crate::hw::environment_pages::EnvironmentPages;
+use crate::hw::switch::Progress;
+use crate::hw::turn_notes::pages_at;
+use crate::hw::vcpu::Turn;
 use crate::kernel::Kernel;
-use crate::transfer;
+use crate::{timer, transfer};
 
 const _: () = assert!(SLICES == u64::BITS as usize, "masks of slots are words");
 
 /// Turns that a penalty can cost in a row.
 const DEBT_MAX: u32 = 8;
 
-/// Whether somebody else could run on vCPU `index` than who does.
+/// Whether somebody else could run on vCPU `index` than who does, or awaits a reply.
 pub fn has_rival(kernel: &mut Kernel, index: usize) -> bool {
     let running = kernel.ledger.running(index);
-    let own = kernel.environment(running).map_or(0, |one| one.slots);
-    kernel
-        .vcpus
-        .get(index)
-        .is_some_and(|vcpu| vcpu.first_runnable != EnvironmentId::NOBODY || vcpu.ready & !own != 0)
+    let environment = kernel.environment(running);
+    let (own, pages) = environment.map_or((0, None), |one| (one.slots, Some(one.context.pages)));
+    let alone = pages_at(Turn::on(index).current()).is_none_or(|last| {
+        last.next_in_ring() == Some(last)
+            && (Some(last) == pages || !is_runnable(kernel, last.id()))
+    });
+    !alone
+        || kernel
+            .vcpus
+            .get(index)
+            .is_some_and(|vcpu| vcpu.ready & !own != 0)
 }
 
 /// Lets an environment that does not run, and could not or has just stopped, have its turns on vCPU `index`.
 pub fn add(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
-    let slots = kernel.environment(id).map_or(0, |one| one.slots);
-    let runs = kernel.ledger.running(index) == id;
-    let Some(vcpu) = kernel.vcpus.get_mut(index) else {
-        return;
-    };
-    if runs {
-        vcpu.left = id;
-    }
-    if slots != 0 {
-        vcpu.ready |= slots;
-        return;
-    }
-    let last = core::mem::replace(&mut vcpu.last_runnable, id);
-    if vcpu.first_runnable == EnvironmentId::NOBODY {
-        vcpu.first_runnable = id;
-        return;
-    }
-    if let Ok(environment) = kernel.environment(id) {
-        environment.previous_runnable = last;
-    }
-    if let Ok(environment) = kernel.environment(last) {
-        environment.next_runnable = id;
-    }
-}
-
-/// Takes an environment that is to run now, or can run no longer, out of the queue of vCPU `index`. It is there if it does not run
-/// and owns no slot.
-pub fn take(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
     let Ok(environment) = kernel.environment(id) else {
         return;
     };
-    let next = core::mem::replace(&mut environment.next_runnable, EnvironmentId::NOBODY);
-    let previous = core::mem::replace(&mut environment.previous_runnable, EnvironmentId::NOBODY);
-    match kernel.environment(previous) {
-        Ok(environment) => environment.next_runnable = next,
-        Err(_) => {
-            if let Some(vcpu) = kernel.vcpus.get_mut(index) {
-                vcpu.first_runnable = next;
-            }
+    let (slots, pages) = (environment.slots, environment.context.pages);
+    // What a forced switch has saved is no matter of the plain path.
+    let plain = environment.context.progress == Progress::None && !pages.has_resume_status();
+    let runs = kernel.ledger.running(index) == id;
+    if runs && let Some(vcpu) = kernel.vcpus.get_mut(index) {
+        vcpu.left = id;
+    }
+    if slots != 0 {
+        if let Some(vcpu) = kernel.vcpus.get_mut(index) {
+            vcpu.ready |= slots;
+        }
+        return unsettle(kernel, index);
+    }
+    let last = pages_at(Turn::on(index).current());
+    if pages.next_in_ring().is_some() {
+        if runs && last == Some(pages) {
+            return;
+        }
+        remove(kernel, index, pages);
+    }
+    insert(kernel, index, pages);
+    pages.set_yielded_to(plain);
+}
+
+/// Puts an environment at the end of the turns of vCPU `index`.
+fn insert(kernel: &mut Kernel, index: usize, pages: EnvironmentPages) {
+    let turn = Turn::on(index);
+    let Some(last) = pages_at(turn.current()) else {
+        pages.link(pages);
+        return turn.set_current(pages.place());
+    };
+    let running = kernel.ledger.running(index);
+    if kernel
+        .environment(running)
+        .is_ok_and(|one| one.context.pages == last)
+    {
+        // It will be behind whoever runs only when that one's next turn has come.
+        last.previous_in_ring().link(pages);
+        pages.link(last);
+    } else {
+        insert_behind(index, last, pages);
+    }
+}
+
+/// Puts an environment behind who had the last turn on vCPU `index`, as if it were its own.
+fn insert_behind(index: usize, last: EnvironmentPages, pages: EnvironmentPages) {
+    let next = last.next_in_ring().unwrap_or(last);
+    last.link(pages);
+    pages.link(next);
+    Turn::on(index).set_current(pages.place());
+}
+
+/// Takes an environment out of the ring of vCPU `index`, where it is in it.
+fn remove(kernel: &mut Kernel, index: usize, pages: EnvironmentPages) {
+    let Some(next) = pages.next_in_ring() else {
+        return;
+    };
+    let (previous, turn) = (pages.previous_in_ring(), Turn::on(index));
+    pages.leave_ring();
+    if next == pages {
+        turn.set_current(0);
+    } else {
+        previous.link(next);
+        if turn.current() == pages.place() {
+            turn.set_current(previous.place());
         }
     }
-    match kernel.environment(next) {
-        Ok(environment) => environment.previous_runnable = previous,
-        Err(_) => {
-            if let Some(vcpu) = kernel.vcpus.get_mut(index) {
-                vcpu.last_runnable = previous;
-            }
-        }
+    unsettle(kernel, index);
+}
+
+/// An environment that owns no slot has a turn on vCPU `index` out of turn: the next one comes after all others.
+pub fn move_to(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
+    let Ok(pages) = kernel.environment(id).map(|one| one.context.pages) else {
+        return;
+    };
+    remove(kernel, index, pages);
+    match pages_at(Turn::on(index).current()) {
+        Some(last) => insert_behind(index, last, pages),
+        None => insert(kernel, index, pages),
     }
+}
+
+/// Looks whether the next yield of whoever runs on vCPU `index` may take the plain path: it stands in the ring, with others, no owner of a slot is
+/// ready, its slice is as long as any, and the timer knows.
+pub fn settle(kernel: &mut Kernel, index: usize) {
+    let running = kernel.ledger.running(index);
+    let Ok(context) = kernel.environment(running).map(|one| one.context) else {
+        return;
+    };
+    let turn = Turn::on(index);
+    let pages = context.pages;
+    let next = pages.next_in_ring();
+    if context.progress != Progress::None || next.is_none() {
+        return turn.set_terms(None);
+    }
+    pages.set_yielded_to(true);
+    let ready = kernel.vcpus.get(index).map_or(0, |vcpu| vcpu.ready);
+    let slice = kernel.slice_ticks;
+    let timed = turn.allowance() == slice && (slice == 0 || timer::counts_slice(kernel, index));
+    let plain = next != Some(pages) && ready == 0 && timed;
+    turn.set_terms(plain.then(|| pages.terms()));
+}
+
+/// The next yield on vCPU `index` takes the long path.
+pub fn unsettle(_: &Kernel, index: usize) {
+    Turn::on(index).set_terms(None);
 }
 
 /// Takes an environment that is to end out of wherever it waits for its turn on vCPU `index`, if it does.
 pub fn forget(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
-    let is_behind = kernel
-        .environment(id)
-        .is_ok_and(|one| one.previous_runnable != EnvironmentId::NOBODY);
-    let Some(vcpu) = kernel.vcpus.get_mut(index) else {
-        return;
-    };
-    let is_first = vcpu.first_runnable == id;
-    if vcpu.donated == id {
+    if let Some(vcpu) = kernel.vcpus.get_mut(index)
+        && vcpu.donated == id
+    {
         vcpu.donated = EnvironmentId::NOBODY;
-    }
-    if is_behind || is_first {
-        take(kernel, index, id);
     }
     stop(kernel, index, id);
 }
@@ -102,17 +167,25 @@ pub fn forget(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
 /// Makes the slots of an environment its own again that runs on vCPU `index` without having been added.
 pub fn start(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
     let slots = kernel.environment(id).map_or(0, |one| one.slots);
+    if slots == 0 {
+        return;
+    }
     if let Some(vcpu) = kernel.vcpus.get_mut(index) {
         vcpu.ready |= slots;
     }
+    unsettle(kernel, index);
 }
 
-/// Gives whoever runs on vCPU `index` no more turns, until [`add`].
+/// Gives an environment no more turns on vCPU `index`, until [`add`].
 pub fn stop(kernel: &mut Kernel, index: usize, id: EnvironmentId) {
-    let slots = kernel.environment(id).map_or(0, |one| one.slots);
+    let Ok(environment) = kernel.environment(id) else {
+        return;
+    };
+    let (slots, pages) = (environment.slots, environment.context.pages);
     if let Some(vcpu) = kernel.vcpus.get_mut(index) {
         vcpu.ready &= !slots;
     }
+    remove(kernel, index, pages);
 }
 
 /// Makes an environment miss its next turn.
@@ -121,6 +194,7 @@ pub fn punish(kernel: &mut Kernel, id: EnvironmentId) {
     if let Ok(environment) = kernel.environment(id) {
         environment.debt = (environment.debt + 1).min(DEBT_MAX);
     }
+    transfer::update_terms(kernel, id);
 }
 
 /// Moves the position of vCPU `index` to the next slot that serves somebody: who.
@@ -133,7 +207,7 @@ pub fn next(kernel: &mut Kernel, index: usize) -> Option<EnvironmentId> {
         };
         // Its turn is what it pays with. The debts of all are finite, so somebody runs in the end.
         environment.debt = debt;
-        add(kernel, index, id);
+        transfer::update_terms(kernel, id);
     }
 }
 
@@ -141,10 +215,10 @@ fn advance(kernel: &mut Kernel, index: usize) -> Option<EnvironmentId> {
     loop {
         let vcpu = kernel.vcpus.get_mut(index)?;
         let following = (vcpu.position + 1) % SLICES;
-        let first = vcpu.first_runnable;
-        let slot = match (first, vcpu.ready) {
-            (EnvironmentId::NOBODY, 0) => return None,
-            (EnvironmentId::NOBODY, ready) => {
+        let last = pages_at(Turn::on(index).current());
+        let slot = match (last, vcpu.ready) {
+            (None, 0) => return None,
+            (None, ready) => {
                 let distance = ready.rotate_right(following as u32).trailing_zeros() as usize;
                 (following + distance) % SLICES
             }
@@ -152,19 +226,25 @@ fn advance(kernel: &mut Kernel, index: usize) -> Option<EnvironmentId> {
         };
         vcpu.position = slot;
         if vcpu.ready >> slot & 1 == 0 {
-            take(kernel, index, first);
-            return Some(first);
+            let next = last?.next_in_ring()?;
+            if is_runnable(kernel, next.id()) {
+                Turn::on(index).set_current(next.place());
+                return Some(next.id());
+            }
+            // It gets its turns again with the reply.
+            remove(kernel, index, next);
+            continue;
         }
         let owner = kernel.ledger.slice_owner(index, slot);
         match transfer::who_runs_for(kernel, owner) {
             Some(id) if id == owner => return Some(id),
             Some(id) => {
                 if kernel.environment(id).is_ok_and(|one| one.slots == 0) {
-                    take(kernel, index, id);
+                    move_to(kernel, index, id);
                 }
                 return Some(id);
             }
-            // It gets its turns again with the reply.
+            // As above.
             None => stop(kernel, index, owner),
         }
     }
@@ -221,7 +301,7 @@ fn is_runnable(kernel: &Kernel, id: EnvironmentId) -> bool {
     entry.is_ok_and(|entry| entry.state == State::Runnable as u32)
 }
 
-/// A slot is no longer that of `id`, which goes to the queue with its last.
+/// A slot is no longer that of `id`, which goes to the ring with its last.
 fn leave(kernel: &mut Kernel, index: usize, id: EnvironmentId, slot: usize) {
     let bit = 1 << slot;
     if let Some(vcpu) = kernel.vcpus.get_mut(index) {
@@ -238,18 +318,16 @@ fn leave(kernel: &mut Kernel, index: usize, id: EnvironmentId, slot: usize) {
     transfer::update_terms(kernel, id);
 }
 
-/// A slot is that of `id` from now on, which leaves the queue with its first.
+/// A slot is that of `id` from now on, which leaves the ring with its first.
 fn join(kernel: &mut Kernel, index: usize, id: EnvironmentId, slot: usize) {
     let bit = 1 << slot;
-    let (runnable, waits) = (is_runnable(kernel, id), waits_for_turn(kernel, index, id));
+    let runnable = is_runnable(kernel, id);
     let Ok(environment) = kernel.environment(id) else {
         return;
     };
-    let first = environment.slots == 0;
     environment.slots |= bit;
-    if first && waits {
-        take(kernel, index, id);
-    }
+    let pages = environment.context.pages;
+    remove(kernel, index, pages);
     transfer::update_terms(kernel, id);
     if runnable && let Some(vcpu) = kernel.vcpus.get_mut(index) {
         vcpu.ready |= bit;

@@ -10,7 +10,7 @@
 use exo_abi::EnvironmentId;
 
 use crate::hw::registers;
-use crate::hw::vcpu::{SLICE_VECTOR, SliceClock, TIMER_VECTOR};
+use crate::hw::vcpu::{SLICE_VECTOR, TIMER_VECTOR, Turn};
 use crate::kernel::Kernel;
 use crate::{interrupts, predicates, scheduler, sleepers, slices};
 
@@ -123,17 +123,17 @@ fn slice_moment(kernel: &mut Kernel, index: usize) -> u64 {
     if !counts || length == 0 {
         return NEVER;
     }
-    let clock = SliceClock::of(index);
-    if clock.in_grace() {
-        return clock.grace_end();
+    let turn = Turn::on(index);
+    if turn.in_grace() {
+        return turn.end() + grace;
     }
     if !began {
         let now = registers::time_stamp();
-        if clock.end() <= now {
-            clock.begin(now + length, now + length + grace);
+        if turn.end() <= now {
+            turn.set_end(now + length);
         }
     }
-    clock.end()
+    turn.end()
 }
 
 /// The moment has come at which an environment of this vCPU wanted an event. One that cannot be told now gets it again.

@@ -15,7 +15,7 @@ use crate::entries::{check_instruction, check_stack};
 use crate::hw::environment_pages::EnvironmentPages;
 use crate::hw::switch::{self, Context};
 use crate::hw::transfer_notes::{Peer, Places};
-use crate::hw::vcpu::{self, SliceClock};
+use crate::hw::vcpu::{self, Turn};
 use crate::kernel::{Kernel, with_kernel};
 use crate::{scheduler, slices, timer};
 
@@ -89,6 +89,7 @@ fn dispatch(
                 pages.bind(argument, target.pages);
                 target.pages.set_peer(Peer::Caller(pages));
                 kernel.ledger.set_state(caller, State::AwaitingReply);
+                pages.set_yielded_to(false);
             } else {
                 slices::add(kernel, index, caller);
                 note_late(kernel, index, caller);
@@ -171,6 +172,9 @@ fn reply(
 fn run(kernel: &mut Kernel, index: usize, id: EnvironmentId, context: &Context) {
     kernel.ledger.set_state(id, State::Runnable);
     slices::start(kernel, index, id);
+    context
+        .pages
+        .set_yielded_to(context.pages.next_in_ring().is_some());
     kernel.ledger.set_running(index, id);
     if let Some(vcpu) = kernel.vcpus.get_mut(index) {
         vcpu.left = EnvironmentId::NOBODY;
@@ -179,15 +183,17 @@ fn run(kernel: &mut Kernel, index: usize, id: EnvironmentId, context: &Context) 
     timer::arm(kernel, index);
 }
 
-/// Finds out anew with whom an environment can transfer by the plain path, after its ports or its slices have changed.
+/// Finds out anew with whom an environment can transfer, and yield, by the plain path, after its ports, its slices, its debt or its entries have changed.
 pub fn update_terms(kernel: &mut Kernel, id: EnvironmentId) {
     let vcpu = kernel.ledger.environment(id).map_or(0, |entry| entry.vcpu);
     if let Ok(environment) = kernel.environment(id) {
-        let (context, slices) = (&environment.context, environment.slots != 0);
-        context
-            .pages
-            .set_terms(vcpu as usize, context.ports.number(), slices);
+        let context = &environment.context;
+        let pages = context.pages;
+        let special = environment.slots != 0 || environment.debt != 0 || pages.wants_slice_begin();
+        pages.set_terms(vcpu as usize, context.ports.number(), special);
+        pages.set_yielded_to(false);
     }
+    slices::unsettle(kernel, vcpu as usize);
 }
 
 /// Who runs in the slices of an environment that is ready: itself; or, while it awaits a reply, whoever is to reply, or whoever that one
@@ -219,22 +225,22 @@ pub fn who_is_late(kernel: &mut Kernel, index: usize, running: EnvironmentId) ->
             _ => break,
         }
     }
-    let grace_end = SliceClock::of(index).grace_end();
+    let end = Turn::on(index).end();
     match kernel.vcpus.get(index).map(|vcpu| vcpu.handed_on) {
-        Some((late, moment)) if moment == grace_end => late,
+        Some((late, moment)) if moment == end => late,
         _ => id,
     }
 }
 
 /// The caller goes on later than who it enters: where its slice has ended, it has been told, and who it enters has not.
 fn note_late(kernel: &mut Kernel, index: usize, caller: EnvironmentId) {
-    let clock = SliceClock::of(index);
-    if !clock.in_grace() {
+    let turn = Turn::on(index);
+    if !turn.in_grace() {
         return;
     }
     let late = who_is_late(kernel, index, caller);
     if let Some(vcpu) = kernel.vcpus.get_mut(index) {
-        vcpu.handed_on = (late, clock.grace_end());
+        vcpu.handed_on = (late, turn.end());
     }
 }
 
@@ -276,6 +282,7 @@ pub fn end(kernel: &mut Kernel, id: EnvironmentId) {
         kernel.ledger.set_state(waiting, State::Runnable);
         let vcpu = kernel.ledger.environment(waiting).map(|entry| entry.vcpu);
         slices::add(kernel, vcpu.unwrap_or(0) as usize, waiting);
+        client.set_yielded_to(false);
     }
     pages.set_peer(Peer::None);
 }
@@ -287,7 +294,6 @@ pub fn places(ledger: &Ledger, id: EnvironmentId, vcpu: usize) -> Places {
     let running = tables.summary.running.get(vcpu).map(core::ptr::from_ref);
     Places {
         record: record.map_or(0, |record| record as u64),
-        summary: core::ptr::from_ref(&*tables.summary) as u64,
         running: running.map_or(0, |running| running as u64),
     }
 }

@@ -134,11 +134,15 @@ impl Ledger<'_> {
         EnvironmentId::NOBODY
     }
 
-    /// Counts time that an environment used in a slot.
-    pub fn charge_time(&mut self, id: EnvironmentId, vcpu: usize, slot: usize, ticks: u64) {
+    /// Counts time that an environment used.
+    pub fn charge_time(&mut self, id: EnvironmentId, ticks: u64) {
         if let Some(entry) = self.environment_mut(id) {
             entry.ticks = entry.ticks.wrapping_add(ticks);
         }
+    }
+
+    /// Counts time that was used in a slot.
+    pub fn charge_slice(&mut self, vcpu: usize, slot: usize, ticks: u64) {
         if let Some(entry) = self.slice_mut(vcpu, slot) {
             entry.ticks = entry.ticks.wrapping_add(ticks);
         }

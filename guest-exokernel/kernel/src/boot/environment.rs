@@ -11,7 +11,7 @@ use super::bundle::Bundle;
 use super::information::refuse;
 use crate::hw::environment_pages::{EnvironmentPages, Start};
 use crate::hw::paging::{AddressSpace, TABLE_FRAMES, leaf_flags, runs};
-use crate::hw::{switch, vcpu};
+use crate::hw::{interface_page, switch, vcpu};
 use crate::kernel::Kernel;
 use crate::ports::PortSet;
 use crate::slices;
@@ -191,6 +191,7 @@ pub fn start_environment(
     let places = transfer::places(&kernel.ledger, id, record.vcpu as usize);
     pages.start_transfer_notes(&places, record.vcpu as usize, space.root());
     let ports = PortSet::of(ports.copied());
+    pages.start_turn_notes(interface_page::turn_code(kernel.features).begin);
     pages.set_terms(record.vcpu as usize, ports.number(), false);
     if let Ok(environment) = kernel.environment(id) {
         environment.space = space;

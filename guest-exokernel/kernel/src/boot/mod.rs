@@ -101,6 +101,7 @@ pub extern "C" fn boot_machine(start_info: u32) -> ! {
     }
     interface_page::fill(&describe(&layout, &sizes, &header));
     bundle.window.close(&layout);
+    memory::map_summary(&layout);
     start_machine(kernel, &header)
 }
 

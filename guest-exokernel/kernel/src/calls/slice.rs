@@ -6,6 +6,7 @@ use exo_abi::{Capability, EnvironmentId, Error};
 use crate::entries::{check_optional_instruction, check_stack};
 use crate::kernel::Kernel;
 use crate::slices;
+use crate::transfer;
 
 /// Allocates slots of the vCPU that runs the caller, by position or any. They run it.
 pub fn slice_allocate(
@@ -64,5 +65,6 @@ pub fn slice_upcall_set(
     let grace = kernel.grace_ticks;
     let pages = kernel.environment(caller)?.context.pages;
     pages.set_slice_upcalls(end, begin, stack, grace);
+    transfer::update_terms(kernel, caller);
     Ok(0)
 }

@@ -10,7 +10,7 @@ use exo_abi::address::{
 use exo_abi::call::{CALL_BASE, CALL_COUNT};
 use exo_abi::environment::{
     CallPage, EXCEPTION_STACK_TOP, EnvironmentEntry, EnvironmentPage, SLICE_STACK_TOP, State,
-    TransferNotes,
+    TransferNotes, TurnNotes,
 };
 use exo_abi::interface_page::{GATE_CODE_OFFSET, InterfacePage};
 use exo_abi::layout::{KERNEL_DATA, KERNEL_TEXT, Summary};
@@ -19,6 +19,7 @@ use exo_abi::upcall::VECTOR_SYSCALL;
 use exo_abi::version::{ABI_VERSION, NOTE_TYPE_ABI_VERSION};
 use exo_lock::Lock;
 
+use super::memory::SUMMARY;
 use super::registers;
 use super::vcpu::{self, Area};
 
@@ -76,12 +77,18 @@ const fn transfer_note(offset: usize) -> u64 {
     above_gate_frame(offset_of!(EnvironmentPage, transfer) + offset)
 }
 
+/// The same for a field of the notes on turns, which lie below.
+const fn turn_note(offset: usize) -> i64 {
+    (offset_of!(EnvironmentPage, turn) + offset) as i64 - (EXCEPTION_STACK_TOP - GATE_FRAME) as i64
+}
+
 // The flag of the lock is the first that a symbol of the lock leads to.
 const _: () = assert!(Lock::<u64>::FLAG == 0);
 
 global_asm!(
     include_str!("assembly/upcall.S"),
     include_str!("assembly/gate.S"),
+    include_str!("assembly/yield.S"),
     include_str!("assembly/transfer.S"),
     include_str!("assembly/interrupt.S"),
     include_str!("assembly/switch.S"),
@@ -133,8 +140,10 @@ global_asm!(
     slice_stack_segment = const above_slice_stack(offset_of!(EnvironmentPage, slice_stack_segment)),
     kernel_stack_above_slice = const above_slice_stack(offset_of!(EnvironmentPage, kernel_stack)),
     slice_credit = const PAGE_SIZE - SLICE_STACK_TOP + offset_of!(CallPage, slice_credit) as u64,
-    area_slice_end = const offset_of!(Area, slice_end),
-    area_grace_end = const offset_of!(Area, grace_end),
+    area_since = const offset_of!(Area, since),
+    area_allowance = const offset_of!(Area, allowance),
+    area_terms = const offset_of!(Area, terms),
+    area_current = const offset_of!(Area, current),
     area_grace = const offset_of!(Area, grace),
     msr_tsc_deadline = const registers::TSC_DEADLINE,
     msr_eoi = const registers::X2APIC_EOI,
@@ -152,11 +161,11 @@ global_asm!(
     upcall_stack_segment = const above_exception_stack(offset_of!(EnvironmentPage, upcall_stack_segment)),
     upcall_entries = const above_exception_stack(offset_of!(EnvironmentPage, upcall_entries)),
     upcall_credit = const PAGE_SIZE - EXCEPTION_STACK_TOP + offset_of!(CallPage, upcall_credit) as u64,
+    call_yield = const Call::EnvironmentYield.index(),
     call_transfer = const Call::Transfer.index(),
     call_transfer_reply = const Call::TransferReply.index(),
     call_transfer_asynchronous = const Call::TransferAsynchronous.index(),
     transfer_record = const transfer_note(offset_of!(TransferNotes, record)),
-    transfer_summary = const transfer_note(offset_of!(TransferNotes, summary)),
     transfer_running = const transfer_note(offset_of!(TransferNotes, running)),
     transfer_task_state = const transfer_note(offset_of!(TransferNotes, task_state)),
     transfer_root = const transfer_note(offset_of!(TransferNotes, root)),
@@ -165,15 +174,21 @@ global_asm!(
     transfer_bound = const transfer_note(offset_of!(TransferNotes, bound)),
     transfer_target = const transfer_note(offset_of!(TransferNotes, target)),
     transfer_entry = const transfer_note(offset_of!(TransferNotes, entry)),
+    turn_frame = const turn_note(offset_of!(TurnNotes, frame)),
+    turn_terms = const turn_note(offset_of!(TurnNotes, terms)),
+    turn_next = const turn_note(offset_of!(TurnNotes, next)),
     page_id = const offset_of!(EnvironmentPage, id) as i64 - (EXCEPTION_STACK_TOP - GATE_FRAME) as i64,
     call_page_events = const above_gate_frame(PAGE_SIZE as usize + offset_of!(CallPage, events)),
     gate_frame = const GATE_FRAME,
     rsp0 = const vcpu::RSP0,
     slice_stack_offset = const vcpu::SLICE_STACK,
     slice_stack_above_frame = const SLICE_STACK_TOP as i64 - (EXCEPTION_STACK_TOP - GATE_FRAME) as i64,
-    summary_sequence = const offset_of!(Summary, sequence),
+    sequence = const (SUMMARY + offset_of!(Summary, sequence) as u64) as i64,
     record_calls = const offset_of!(EnvironmentEntry, calls),
     record_state = const offset_of!(EnvironmentEntry, state),
+    record_ticks = const offset_of!(EnvironmentEntry, ticks),
+    record_turns = const offset_of!(EnvironmentEntry, turns),
+    record_yields = const offset_of!(EnvironmentEntry, calls) + 8 * Call::EnvironmentYield.index(),
     record_transfers = const offset_of!(EnvironmentEntry, calls) + 8 * Call::Transfer.index(),
     record_replies = const offset_of!(EnvironmentEntry, calls) + 8 * Call::TransferReply.index(),
     state_runnable = const State::Runnable as u32,

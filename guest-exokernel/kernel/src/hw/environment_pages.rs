@@ -144,6 +144,11 @@ impl EnvironmentPages {
         self.copy(from + 16, to + 8, 2);
     }
 
+    /// Whether the libOS wants to be told when a slice of it begins.
+    pub fn wants_slice_begin(self) -> bool {
+        self.get(offset_of!(EnvironmentPage, slice_begin_entry)) != 0
+    }
+
     /// Whether the libOS wants to be told when its slice ends.
     pub fn wants_slice_end(self) -> bool {
         self.get(offset_of!(EnvironmentPage, slice_grace)) != 0

@@ -89,6 +89,21 @@ pub fn map_kernel(layout: &Layout) {
     }
 }
 
+/// Where the kernel sees the summary whatever the layout, so that assembly needs no pointer to it.
+pub const SUMMARY: u64 = KERNEL_BASE + KERNEL_LIMIT - 2 * BLOCK_SIZE;
+
+/// Maps it there. The window of boot must be closed: it may have shown other memory there.
+pub fn map_summary(layout: &Layout) {
+    let entry = layout.exported | KERNEL_BLOCK;
+    // SAFETY: below 512; `Layout` leaves the entry to this.
+    set_entry(
+        unsafe { &kernel_directory },
+        KERNEL_LIMIT / BLOCK_SIZE - 2,
+        entry,
+    );
+    registers::flush_page(SUMMARY);
+}
+
 /// A view of memory that is not the kernel's, for as long as it is needed at boot.
 pub struct Window {
     first_block: u64,

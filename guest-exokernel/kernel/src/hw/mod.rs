@@ -15,4 +15,5 @@ pub mod shared_page;
 pub mod shootdown;
 pub mod switch;
 pub mod transfer_notes;
+pub mod turn_notes;
 pub mod vcpu;

@@ -32,8 +32,6 @@ pub enum Peer {
 pub struct Places {
     /// Its record.
     pub record: u64,
-    /// The summary.
-    pub summary: u64,
     /// The word of it that says who runs on the environment's vCPU.
     pub running: u64,
 }
@@ -51,7 +49,6 @@ impl EnvironmentPages {
     /// Writes what never changes of the notes.
     pub fn start_transfer_notes(self, places: &Places, vcpu: usize, root: u64) {
         self.set(note!(record), places.record);
-        self.set(note!(summary), places.summary);
         self.set(note!(running), places.running);
         self.set(note!(task_state), vcpu::task_state(vcpu, 0));
         self.set(note!(root), root);
@@ -62,7 +59,8 @@ impl EnvironmentPages {
         KERNEL_BASE + self.physical() + FRAME as u64
     }
 
-    fn at(place: u64) -> Self {
+    /// The pages with this place.
+    pub(super) fn at(place: u64) -> Self {
         Self::new(place.wrapping_sub(KERNEL_BASE).wrapping_sub(FRAME as u64))
     }
 
@@ -71,10 +69,10 @@ impl EnvironmentPages {
         EnvironmentId(self.get(offset_of!(EnvironmentPage, id)) as u16)
     }
 
-    /// Between environments of equal terms a transfer is nothing but a transfer. Positive, and never 0. The terms of one that owns
-    /// `slices` are like nobody's: it stops and starts with them.
-    pub fn set_terms(self, vcpu: usize, ports: u64, slices: bool) {
-        let (slot, uses) = if slices {
+    /// Between environments of equal terms a transfer is nothing but a transfer, and a yield nothing but a yield. Positive, and neither 0 nor 1. The terms of one
+    /// that is `special` are like nobody's: as it owns slices, say, it stops and starts with them.
+    pub fn set_terms(self, vcpu: usize, ports: u64, special: bool) {
+        let (slot, uses) = if special {
             (u64::from(self.id().0), 0x4000_0000)
         } else {
             (ports & 0xffff, ports >> 32 & 0x3fff_ffff)
@@ -84,6 +82,11 @@ impl EnvironmentPages {
         if willing {
             self.set_peer(Peer::Anybody);
         }
+    }
+
+    /// What was set.
+    pub fn terms(self) -> u64 {
+        self.get(note!(terms))
     }
 
     /// Who this environment has to do with.
@@ -156,6 +159,11 @@ impl EnvironmentPages {
     /// What a call ends with that ends without its answer.
     pub fn set_resume_status(self, status: u64) {
         self.set(note!(status), status);
+    }
+
+    /// Whether there is one.
+    pub fn has_resume_status(self) -> bool {
+        self.get(note!(status)) != 0
     }
 
     /// Takes that out.

@@ -55,14 +55,23 @@ pub struct Area {
     pub user_stack: u64,
     /// Number of this vCPU.
     index: u64,
-    /// When the slice of whoever runs ends, as a time stamp; the stub of [`SLICE_VECTOR`] reads the low half.
-    pub slice_end: u64,
-    /// When it is too late to end it: the stub arms the timer for it.
-    pub grace_end: u64,
-    /// 1: the slice has ended, and whoever runs has until `grace_end` to yield.
+    /// When whoever runs was charged last, as a time stamp: at the beginning of its turn.
+    pub since: u64,
+    /// Ticks from then to the end of the slice; the stub of [`SLICE_VECTOR`] reads the low half.
+    pub allowance: u64,
+    /// 1: the slice has ended, and whoever runs is to yield.
     pub grace: u64,
-    stacks: UnsafeCell<[u8; (1 << AREA_SHIFT) - 48]>,
+    /// The terms of whoever runs, while the plain path of a yield may be taken: the next in the ring runs if it has the same. Else [`NO_TERMS`].
+    pub terms: u64,
+    /// The place of who had a turn in the ring of this vCPU last.
+    pub current: u64,
+    stacks: UnsafeCell<[u8; (1 << AREA_SHIFT) - HEADER]>,
 }
+
+/// Bytes of an area before its stacks.
+const HEADER: usize = 64;
+/// [`Area::terms`] that nobody has.
+const NO_TERMS: u64 = 1;
 
 const _: () = assert!(size_of::<Area>() == 1 << AREA_SHIFT);
 
@@ -79,10 +88,12 @@ pub static VCPU_AREAS: Areas = Areas(UnsafeCell::new(
             exception_stack: 0,
             user_stack: 0,
             index: 0,
-            slice_end: 0,
-            grace_end: 0,
+            since: 0,
+            allowance: 0,
             grace: 0,
-            stacks: UnsafeCell::new([0; (1 << AREA_SHIFT) - 48]),
+            terms: NO_TERMS,
+            current: 0,
+            stacks: UnsafeCell::new([0; (1 << AREA_SHIFT) - HEADER]),
         }
     }; VCPUS_MAX],
 ));
@@ -151,56 +162,76 @@ pub fn use_interrupt_stack(index: usize) {
     set_slice_stack(index, area_address(index) + INTERRUPT_STACK_TOP as u64);
 }
 
-/// The time of the slice of vCPU `index`, which this is, as the stub of [`SLICE_VECTOR`] sees it.
-pub struct SliceClock(u64);
+/// What vCPU `index` knows of the turn of whoever runs there, as the stubs of yields and of [`SLICE_VECTOR`] see it. The kernel's lock must be held,
+/// or this be that vCPU.
+pub struct Turn(u64);
 
-impl SliceClock {
-    /// Of vCPU `index`.
-    pub fn of(index: usize) -> Self {
-        Self(area_address(index))
+impl Turn {
+    /// On vCPU `index`.
+    pub fn on(index: usize) -> Self {
+        Self(area_address(index.min(VCPUS_MAX - 1)))
     }
 
     fn field(&self, offset: usize) -> &AtomicU64 {
-        // SAFETY: 1. the area exists; 2. the fields are aligned words that this vCPU alone touches.
+        // SAFETY: 1. the area exists; 2. the fields are aligned words, and every access is atomic.
         unsafe { AtomicU64::from_ptr((self.0 + offset as u64) as *mut u64) }
     }
 
-    /// Begins a slice that ends at `end`, or at the latest at `grace_end`.
-    pub fn begin(&self, end: u64, grace_end: u64) {
-        self.set_ends(end, grace_end);
-        self.field(offset_of!(Area, grace))
-            .store(0, Ordering::Relaxed);
+    fn get(&self, offset: usize) -> u64 {
+        self.field(offset).load(Ordering::Relaxed)
     }
 
-    /// Moves the ends.
-    pub fn set_ends(&self, end: u64, grace_end: u64) {
-        self.field(offset_of!(Area, slice_end))
-            .store(end, Ordering::Relaxed);
-        self.field(offset_of!(Area, grace_end))
-            .store(grace_end, Ordering::Relaxed);
+    fn set(&self, offset: usize, value: u64) {
+        self.field(offset).store(value, Ordering::Relaxed);
     }
 
-    /// Notes that the end has been told.
-    pub fn begin_grace(&self) {
-        self.field(offset_of!(Area, grace))
-            .store(1, Ordering::Relaxed);
+    /// Charges the time since the last charge: how much that is. The end of the slice moves with it.
+    pub fn charge(&self, now: u64) -> u64 {
+        let since = self.get(offset_of!(Area, since));
+        self.set(offset_of!(Area, since), now);
+        now.wrapping_sub(since)
     }
 
-    /// Whether the end has been told, and whoever runs is to yield.
-    pub fn in_grace(&self) -> bool {
-        self.field(offset_of!(Area, grace)).load(Ordering::Relaxed) != 0
+    /// Sets when the slice ends; whoever runs has not been told.
+    pub fn set_end(&self, end: u64) {
+        let since = self.get(offset_of!(Area, since));
+        self.set(offset_of!(Area, allowance), end.saturating_sub(since));
+        self.set(offset_of!(Area, grace), 0);
     }
 
     /// When the slice ends.
     pub fn end(&self) -> u64 {
-        self.field(offset_of!(Area, slice_end))
-            .load(Ordering::Relaxed)
+        self.get(offset_of!(Area, since)) + self.allowance()
     }
 
-    /// When it is too late.
-    pub fn grace_end(&self) -> u64 {
-        self.field(offset_of!(Area, grace_end))
-            .load(Ordering::Relaxed)
+    /// Ticks from the last charge to then.
+    pub fn allowance(&self) -> u64 {
+        self.get(offset_of!(Area, allowance))
+    }
+
+    /// Notes that the end has been told.
+    pub fn begin_grace(&self) {
+        self.set(offset_of!(Area, grace), 1);
+    }
+
+    /// Whether the end has been told, and whoever runs is to yield.
+    pub fn in_grace(&self) -> bool {
+        self.get(offset_of!(Area, grace)) != 0
+    }
+
+    /// Says with whose terms the plain path of a yield may be taken; `None`: it may not.
+    pub fn set_terms(&self, terms: Option<u64>) {
+        self.set(offset_of!(Area, terms), terms.unwrap_or(NO_TERMS));
+    }
+
+    /// The place of who had a turn in the ring last.
+    pub fn current(&self) -> u64 {
+        self.get(offset_of!(Area, current))
+    }
+
+    /// Changes that.
+    pub fn set_current(&self, place: u64) {
+        self.set(offset_of!(Area, current), place);
     }
 }
 

@@ -1,5 +1,5 @@
-//! `transfer-client SERVER COUNT [slice]`: transfers so often, and sees that each reply is that to its message; with a slice of its own,
-//! in which the server runs while it is to reply.
+//! `transfer-client SERVER COUNT [slice] [yield]`: transfers so often, and sees that each reply is that to its message; with a slice of its own,
+//! in which the server runs while it is to reply; with a yield behind each reply.
 #![no_std]
 #![no_main]
 
@@ -25,7 +25,15 @@ fn main() -> Result<(), String> {
     let count: u64 = count
         .parse()
         .map_err(|_| String::from("COUNT is a number"))?;
-    if arguments.next().is_some() {
+    let (mut slice, mut yields) = (false, false);
+    for word in arguments {
+        match word.as_str() {
+            "slice" => slice = true,
+            "yield" => yields = true,
+            other => return Err(format!("what is {other}?")),
+        }
+    }
+    if slice {
         let vcpu = tables::environment(environment::id()).map_or(0, |entry| entry.vcpu);
         let slot = gate::slice_allocate(vcpu, ANY_POSITION, 1);
         slot.map_err(|error| format!("a slice: {error}"))?;
@@ -37,6 +45,9 @@ fn main() -> Result<(), String> {
             exchange(entry, number).map_err(|error| format!("message {number}: {error}"))?;
         if reply != Message::from_seed(!number) {
             return Err(format!("message {number}: the reply is {reply:x?}"));
+        }
+        if yields {
+            wait::yield_now();
         }
     }
     Ok(())

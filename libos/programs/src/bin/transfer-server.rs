@@ -1,4 +1,5 @@
-//! `transfer-server CLIENT...`: answers the transfers of these environments, and sees that each arrives exactly, once and in order.
+//! `transfer-server [yield] CLIENT...`: answers the transfers of these environments, and sees that each arrives exactly, once and in order;
+//! with `yield` it lets others run, three times, before it replies.
 //!
 //! A message is made from its number, counted from 1, and the reply from its complement; number 0 is the last.
 #![no_std]
@@ -15,7 +16,7 @@ use exo_programs::sharing::environment_named;
 use exo_rt::abi::EnvironmentId;
 use exo_rt::abi::environment::ENVIRONMENTS_MAX;
 use exo_rt::transfer::{self, Message, Next};
-use exo_rt::{environment, println};
+use exo_rt::{environment, println, wait};
 
 exo_rt::program!(main);
 
@@ -26,10 +27,15 @@ static WRONG: AtomicU64 = AtomicU64::new(0);
 /// Clients that have not sent their last.
 static CLIENTS: AtomicU64 = AtomicU64::new(0);
 
+/// Yields before each reply.
+static YIELDS: AtomicU64 = AtomicU64::new(0);
+
 fn main() -> Result<(), String> {
-    let clients: Vec<EnvironmentId> = environment::arguments()
-        .map(|name| environment_named(&name))
-        .collect();
+    let mut arguments = environment::arguments().peekable();
+    if arguments.next_if(|first| first == "yield").is_some() {
+        YIELDS.store(3, Ordering::Relaxed);
+    }
+    let clients: Vec<EnvironmentId> = arguments.map(|name| environment_named(&name)).collect();
     CLIENTS.store(clients.len() as u64, Ordering::Relaxed);
     let entry = transfer::accept(answer).map_err(|error| alloc::format!("accept: {error}"))?;
     for &client in &clients {
@@ -55,6 +61,9 @@ fn answer(from: EnvironmentId, message: &mut Message) -> Next {
     let wrong = |_| WRONG.fetch_add(1, Ordering::Relaxed);
     if *message != Message::from_seed(number) {
         wrong(());
+    }
+    for _ in 0..YIELDS.load(Ordering::Relaxed) {
+        wait::yield_now();
     }
     *message = Message::from_seed(!number);
     if number == 0 {

@@ -26,8 +26,7 @@
 .macro CALL_HANDLER
     lock btsl $0, {kernel_lock}                 // free: clear
     jc 8f
-7:  movq {transfer_summary}(%rsp), %rcx
-    incq {summary_sequence}(%rcx)
+7:  incq {sequence}
     movq {transfer_record}(%rsp), %rcx
     incq {record_calls}(%rcx, %rax, 8)
     cld                                         // the interrupt gate leaves the direction flag as ring 3 had it
@@ -40,8 +39,7 @@
     callq *{handlers}(, %rax, 8)
     popq %rcx
     popq %rsp
-    movq {transfer_summary}(%rsp), %rcx
-    incq {summary_sequence}(%rcx)
+    incq {sequence}
     movl $0, {kernel_lock}
 .endm
 
@@ -125,12 +123,14 @@ reflect_syscall:
 
 .section .rodata
 .balign 8
-// A table of one gate: null, and transfers, have ways of their own.
+// A table of one gate: null, yield and transfers have ways of their own.
 .macro CALLS gate
     .set position, 0
     .rept {call_count}
     .if position == 0
     .quad \gate\()_null
+    .elseif position == {call_yield}
+    .quad \gate\()_yield
     .elseif position == {call_transfer}
     .quad \gate\()_transfer
     .elseif position == {call_transfer_reply}

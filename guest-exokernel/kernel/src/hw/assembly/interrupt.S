@@ -100,7 +100,8 @@ slice_interrupt:
     testb ${outside_program}, 29(%rsp)          // RIP in the interface page: its turn has not begun, perhaps
     jnz slice_interrupt_slow
     rdtsc
-    subl ({area_slice_end} - (1 << {area_shift}))(%rcx), %eax
+    subl ({area_since} - (1 << {area_shift}))(%rcx), %eax
+    subl ({area_allowance} - (1 << {area_shift}))(%rcx), %eax
     cmpl ({slice_grace} + 64)(%rsp), %eax       // before the end: a huge number; without an entry no time is given
     jae slice_interrupt_slow
     addl $0x80000001, ({slice_credit} + 64)(%rsp)
@@ -112,8 +113,9 @@ slice_interrupt:
     movq %rax, ({slice_upcall_frame} + 72)(%rsp)
     movq 48(%rsp), %rax
     movq %rax, ({slice_upcall_frame} + 80)(%rsp)
-    movl ({area_grace_end} - (1 << {area_shift}))(%rcx), %eax
-    movl ({area_grace_end} + 4 - (1 << {area_shift}))(%rcx), %edx
+    rdtsc
+    addl ({slice_grace} + 64)(%rsp), %eax
+    adcl $0, %edx
     movl ${msr_tsc_deadline}, %ecx
     wrmsr
     xorl %eax, %eax

@@ -19,9 +19,9 @@
     cmpq %rcx, {transfer_peer}(%rax)
     jne 8f
 
-    movq {transfer_summary}(%rsp), %rdi
-    incq {summary_sequence}(%rdi)
+    incq {sequence}
     movq %rsp, {transfer_peer}(%rax)
+    movq $0, {turn_terms}(%rsp)                 // no yield begins its turn meanwhile
     movq {transfer_record}(%rsp), %rcx
     movl ${state_awaiting_reply}, {record_state}(%rcx)
     incq {record_transfers}(%rcx)
@@ -46,9 +46,10 @@
     cmpq %rcx, {transfer_terms}(%rax)
     jne 8f
 
-    movq {transfer_summary}(%rsp), %rdi
-    incq {summary_sequence}(%rdi)
+    incq {sequence}
     movq %rcx, {transfer_peer}(%rsp)
+    movq $0, {turn_terms}(%rsp)
+    movq %rcx, {turn_terms}(%rax)
     movq {transfer_record}(%rsp), %rcx
     movl ${state_waiting}, {record_state}(%rcx)
     incq {record_replies}(%rcx)
@@ -78,7 +79,7 @@
 .endm
 
 .macro LEAVE
-    incq {summary_sequence}(%rdi)
+    incq {sequence}
     movl $0, {kernel_lock}
     xorl %edi, %edi
     iretq
