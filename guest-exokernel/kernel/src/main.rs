@@ -36,6 +36,8 @@ mod ports;
 mod predicates;
 mod revocation;
 #[cfg(target_os = "none")]
+mod ring;
+#[cfg(target_os = "none")]
 mod routes;
 #[cfg(target_os = "none")]
 mod scheduler;

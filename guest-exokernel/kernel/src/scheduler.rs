@@ -12,7 +12,7 @@ use crate::hw::vcpu::Turn;
 use crate::hw::{interface_page, memory, registers, switch, vcpu};
 use crate::kernel::{Kernel, with_kernel};
 pub use crate::sleeping::{sleep, wake};
-use crate::{interrupts, revocation, slices, timer, transfer};
+use crate::{interrupts, revocation, ring, slices, timer, transfer};
 
 /// The moment of the kernel's alarm has come on vCPU `index`.
 pub fn handle_alarm(kernel: &mut Kernel, index: usize) {
@@ -75,7 +75,7 @@ fn begin_turn(kernel: &mut Kernel, index: usize) -> Option<(Context, u64)> {
         slices::next(kernel, index)
     } else {
         if kernel.environment(donated).is_ok_and(|one| one.slots == 0) {
-            slices::move_to(kernel, index, donated);
+            ring::move_to(kernel, index, donated);
         }
         Some(donated)
     };
@@ -96,7 +96,7 @@ fn begin_turn(kernel: &mut Kernel, index: usize) -> Option<(Context, u64)> {
         Turn::on(index).set_end(end);
     }
     timer::arm(kernel, index);
-    slices::settle(kernel, index);
+    ring::settle(kernel, index);
     Some((context?, kernel.features))
 }
 
@@ -199,7 +199,7 @@ fn judge_end(kernel: &mut Kernel, index: usize) -> Ending {
     } else if context.pages.wants_slice_end() && context.pages.take_slice_credit() {
         turn.set_end(now);
         turn.begin_grace();
-        slices::unsettle(kernel, index);
+        ring::unsettle(index);
         context.pages.tell_slice_frame();
         timer::arm(kernel, index);
         return Ending::Upcall;

@@ -17,7 +17,7 @@ use crate::hw::switch::{self, Context};
 use crate::hw::transfer_notes::{Peer, Places};
 use crate::hw::vcpu::{self, Turn};
 use crate::kernel::{Kernel, with_kernel};
-use crate::{scheduler, slices, timer};
+use crate::{ring, scheduler, slices, timer};
 
 /// Who goes on, and what it finds in rax.
 #[repr(C)]
@@ -193,7 +193,7 @@ pub fn update_terms(kernel: &mut Kernel, id: EnvironmentId) {
         pages.set_terms(vcpu as usize, context.ports.number(), special);
         pages.set_yielded_to(false);
     }
-    slices::unsettle(kernel, vcpu as usize);
+    ring::unsettle(vcpu as usize);
 }
 
 /// Who runs in the slices of an environment that is ready: itself; or, while it awaits a reply, whoever is to reply, or whoever that one
