@@ -21,6 +21,15 @@ exo_rt::program!(main);
 fn main() -> Verdict {
     Victim::await_ready();
     let (own, entry) = await_gift(Kind::Queue, "owner")?;
+    // Before all else: who has it may soon have ended.
+    let is_queue = |kind| kind == Kind::Queue as u8;
+    let foreign = loop {
+        let found = capabilities_of_others().find(|&(_, _, kind)| is_queue(kind));
+        if let Some((_, foreign, _)) = found {
+            break foreign;
+        }
+        wait::yield_now();
+    };
     let function = tables::function(entry.resource.into()).expect("the function is there");
     let record = function.record;
     expect_equal("its type", record.device_type, DEVICE_BLOCK)?;
@@ -80,13 +89,5 @@ fn main() -> Verdict {
     let answer = gate::extent_bind(own, own);
     expect_error("an extent", answer, Error::WrongKind)?;
 
-    let is_queue = |kind| kind == Kind::Queue as u8;
-    let foreign = loop {
-        let found = capabilities_of_others().find(|&(_, _, kind)| is_queue(kind));
-        if let Some((_, foreign, _)) = found {
-            break foreign;
-        }
-        wait::yield_now();
-    };
     expect_bad_capability(foreign, frames[0] + PAGE_SIZE)
 }
