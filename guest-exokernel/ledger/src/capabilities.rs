@@ -46,6 +46,20 @@ pub(crate) fn index_of(link: u32) -> usize {
     link.wrapping_sub(1) as usize
 }
 
+/// Takes a free slot, of `slots`, into use: its generation is right then. The link to the next free one.
+#[inline(always)]
+pub(crate) fn take_generation(entry: &mut CapabilityEntry, link: u32, slots: u32) -> u32 {
+    if entry.generation != 0 {
+        return entry.next;
+    }
+    // Never used, and so are all behind it.
+    entry.generation = 1;
+    match link < slots {
+        true => link.wrapping_add(1),
+        false => 0,
+    }
+}
+
 impl Ledger<'_> {
     /// The entry behind `capability`, if `holder` holds it. The one place where a capability is believed. A free slot is held by
     /// nobody, who is no caller; and its kind is none.
@@ -134,17 +148,7 @@ impl Ledger<'_> {
         else {
             return Capability::NONE;
         };
-        self.free_capability = if entry.generation != 0 {
-            entry.next
-        } else {
-            // Never used, and so are all behind it.
-            entry.generation = 1;
-            if link < slots {
-                link.wrapping_add(1)
-            } else {
-                0
-            }
-        };
+        self.free_capability = take_generation(entry, link, slots);
         let second = core::mem::replace(&mut environment.first_capability, link);
         environment.capabilities = environment.capabilities.wrapping_add(1);
         if let Some(held) = environment.held.get_mut(kind_index(name.kind as u8)) {

@@ -4,7 +4,33 @@ use exo_abi::capability::{CapabilityEntry, DEPTH_MAX};
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::Ledger;
-use crate::capabilities::Name;
+use crate::capabilities::{Name, index_of, take_generation};
+use crate::environments::environment_index;
+use crate::holders::kind_index;
+use crate::mappings::lies_in;
+
+/// What was checked and is to be derived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Derivation {
+    first: u64,
+    count: u64,
+    resource: u32,
+    kind: u8,
+    rights: u8,
+}
+
+impl Derivation {
+    /// A part that the caller has checked.
+    pub(crate) fn new(name: Name, rights: Rights) -> Self {
+        Self {
+            first: name.first,
+            count: name.count,
+            resource: name.resource,
+            kind: name.kind as u8,
+            rights: rights.0 as u8,
+        }
+    }
+}
 
 impl Ledger<'_> {
     /// Whether `holder` may derive this; what the new capability names. `kind` 0: that of `capability`. Order of checks: rights,
@@ -17,36 +43,48 @@ impl Ledger<'_> {
         (first, count): (u64, u64),
         rights: u64,
         kind: u64,
-    ) -> Result<(Name, Rights), Error> {
+    ) -> Result<Derivation, Error> {
         const ALLOWED: u64 = Rights::CAPABILITY.0 as u64;
         if rights == 0 || rights & !ALLOWED != 0 {
             return Err(Error::BadArgument);
         }
-        let rights = Rights(rights as u32);
-        if kind != 0
-            && u8::try_from(kind)
-                .ok()
-                .and_then(Kind::from_number)
-                .is_none()
-        {
+        // Zero, and all kinds that there are, are numbers up to the last.
+        const _: () = assert!(Kind::ALL[Kind::ALL.len() - 1] as usize == Kind::ALL.len());
+        if kind > Kind::ALL.len() as u64 {
             return Err(Error::BadArgument);
         }
+        let kind = kind as u8;
         let entry = self.capability(holder, capability)?;
-        let name = Self::derived_name(entry, kind as u8, first, count)?;
-        if !Rights(u32::from(entry.rights)).contains(rights.union(Rights::DERIVE)) {
+        // DMA rights are not derived: they hold in one domain.
+        if entry.kind == Kind::Dma as u8 {
+            return Err(Error::WrongKind);
+        }
+        let (kind, resource, names) = if kind == 0 || kind == entry.kind {
+            (entry.kind, entry.resource, (entry.first, entry.count))
+        } else {
+            self.other_kind(entry, kind)?
+        };
+        let rights = rights as u8;
+        if (rights | Rights::DERIVE.0 as u8) & !entry.rights != 0 {
             return Err(Error::NotPermitted);
         }
         if count == 0 {
             return Err(Error::BadCount);
         }
-        if !self.is_part(entry, &name) {
+        if !lies_in(first, count, names) {
             return Err(Error::OutOfRange);
         }
         if entry.depth >= DEPTH_MAX {
             return Err(Error::Quota);
         }
         self.check_capability_quota(holder)?;
-        Ok((name, rights))
+        Ok(Derivation {
+            first,
+            count,
+            resource,
+            kind,
+            rights,
+        })
     }
 
     /// Records what was checked: the caller holds the new capability, below `capability` in the tree.
@@ -55,41 +93,64 @@ impl Ledger<'_> {
         &mut self,
         holder: EnvironmentId,
         capability: Capability,
-        name: Name,
-        rights: Rights,
+        derivation: Derivation,
     ) -> Capability {
-        let derived = self.take_slot(holder, name, rights);
-        if derived != Capability::NONE {
-            self.graft(capability.slot(), derived.slot());
+        let link = self.free_capability;
+        let slot = link.wrapping_sub(1);
+        let capabilities = &mut *self.tables.capabilities;
+        let environment = self.tables.environments.get_mut(environment_index(holder));
+        let (Some(parent), Some(environment)) = (
+            capabilities.get_mut(capability.slot() as usize),
+            environment,
+        ) else {
+            return Capability::NONE;
+        };
+        let depth = parent.depth.wrapping_add(1);
+        let sibling = core::mem::replace(&mut parent.first_child, link);
+        let second = core::mem::replace(&mut environment.first_capability, link);
+        environment.capabilities = environment.capabilities.wrapping_add(1);
+        if let Some(held) = environment.held.get_mut(kind_index(derivation.kind)) {
+            *held = held.wrapping_add(1);
         }
-        derived
+        if let Some(entry) = capabilities.get_mut(index_of(sibling)) {
+            entry.previous_sibling = link;
+        }
+        if let Some(entry) = capabilities.get_mut(index_of(second)) {
+            entry.previous = link;
+        }
+        let used = &mut self.tables.summary.capabilities_used;
+        *used = used.wrapping_add(1);
+        let slots = capabilities.len() as u32;
+        let Some(entry) = capabilities.get_mut(slot as usize) else {
+            return Capability::NONE;
+        };
+        self.free_capability = take_generation(entry, link, slots);
+        entry.first = derivation.first;
+        entry.count = derivation.count;
+        entry.resource = derivation.resource;
+        entry.holder = holder;
+        entry.kind = derivation.kind;
+        entry.rights = derivation.rights;
+        entry.next = second;
+        entry.parent = capability.slot().wrapping_add(1);
+        entry.next_sibling = sibling;
+        entry.depth = depth;
+        Capability::new(slot, entry.generation)
     }
 
-    /// What a derived capability names, if its kind, 0 for the same, can come from that of `entry`: the same, or a queue of a
-    /// function. DMA rights are not derived: they hold in one domain.
-    #[inline(always)]
-    fn derived_name(
+    /// What can be derived from `entry` that is of another kind, and its names: queues of a function.
+    #[cold]
+    fn other_kind(
+        &self,
         entry: &CapabilityEntry,
         kind: u8,
-        first: u64,
-        count: u64,
-    ) -> Result<Name, Error> {
-        if entry.kind == Kind::Dma as u8 {
+    ) -> Result<(u8, u32, (u64, u64)), Error> {
+        if entry.kind != Kind::Function as u8 || kind != Kind::Queue as u8 {
             return Err(Error::WrongKind);
         }
-        let (kind, resource) = if kind == 0 || kind == entry.kind {
-            (entry.kind, entry.resource)
-        } else if entry.kind == Kind::Function as u8 && kind == Kind::Queue as u8 {
-            (kind, entry.first as u32)
-        } else {
-            return Err(Error::WrongKind);
-        };
-        Ok(Name {
-            kind: Kind::from_number(kind).ok_or(Error::WrongKind)?,
-            resource,
-            first,
-            count,
-        })
+        let function = self.function(entry.first as u32);
+        let queues = function.map_or(0, |function| function.record.queues);
+        Ok((kind, entry.first as u32, (0, u64::from(queues))))
     }
 
     /// Whether everything that `name` names is named by `entry`, of which its kind can be derived.

@@ -5,6 +5,7 @@ use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::Ledger;
 use crate::capabilities::Name;
+use crate::derivation::Derivation;
 
 impl Ledger<'_> {
     /// Whether `holder` may put these frames into its domain with `rights`. Order of checks: rights, capability, its kind,
@@ -75,7 +76,7 @@ impl Ledger<'_> {
             environment.dma_mappings = environment.dma_mappings.saturating_add(1);
         }
         let name = Name::new(Kind::Dma, first, count);
-        self.commit_derive(holder, capability, name, rights)
+        self.commit_derive(holder, capability, Derivation::new(name, rights))
     }
 
     /// Records frames as out of it.

@@ -45,6 +45,7 @@ mod tree;
 pub use audit::Inconsistency;
 pub use capabilities::Name;
 pub use creation::Creation;
+pub use derivation::Derivation;
 pub use environments::Quotas;
 pub use mappings::Mappable;
 pub use memory::{Allocation, FrameRange};

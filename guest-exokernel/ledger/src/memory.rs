@@ -225,6 +225,45 @@ impl Ledger<'_> {
         )
     }
 
+    /// The frame that [`Self::plan_allocation`] would find for who wants any one of any colour, where that is the one at the cursor, in a block that is split.
+    #[inline(always)]
+    pub fn plan_frame(&self, holder: EnvironmentId) -> Option<u64> {
+        let environment = self.environment(holder).ok()?;
+        let summary = &self.tables.summary;
+        if environment.frames >= environment.frames_quota
+            || environment.capabilities >= environment.capabilities_quota
+            || summary.frames_owned >= summary.frames_limit
+            || self.free_capability == 0
+        {
+            return None;
+        }
+        let frame = self.frame_cursor;
+        self.is_free_in_split(frame).then_some(frame)
+    }
+
+    /// Takes what was planned, with no change in between.
+    #[inline(always)]
+    pub fn commit_frame(&mut self, holder: EnvironmentId, frame: u64) -> Capability {
+        if let Some(entry) = self.tables.frames.get_mut(frame as usize) {
+            entry.owner = holder;
+        }
+        if let Some(block) = self.tables.blocks.get_mut(block_of(frame)) {
+            block.used = block.used.wrapping_add(1);
+        }
+        if let Some(environment) = self.environment_mut(holder) {
+            environment.frames = environment.frames.wrapping_add(1);
+        }
+        let summary = &mut *self.tables.summary;
+        summary.split_frames_used = summary.split_frames_used.wrapping_add(1);
+        summary.frames_owned = summary.frames_owned.wrapping_add(1);
+        self.frame_cursor = frame.wrapping_add(1);
+        self.take_slot(
+            holder,
+            Name::new(Kind::Frames, frame, 1),
+            Rights::CAPABILITY,
+        )
+    }
+
     /// Takes frames by name, as many as there are, for an environment that starts: its part of the bundle. The kernel calls
     /// it before anything runs; the cost is linear in `count`. Order of checks: count, quotas, memory, owner.
     pub fn claim_frames(

@@ -88,7 +88,6 @@ impl Ledger<'_> {
 
     /// First of `count` free neighbouring frames of one block, the first of them of this colour: where the cursor is, else in a
     /// split block near it, else in a free block, else in any. Cost: but for the last, bounded, however memory is fragmented.
-    #[inline(always)]
     pub(crate) fn find_frames(&self, count: u64, colour: Colour) -> Result<u64, Error> {
         // The frame at the cursor itself, most of the time.
         if count == 1 && colour.is_of(self.frame_cursor) && self.is_free_in_split(self.frame_cursor)
@@ -100,7 +99,7 @@ impl Ledger<'_> {
 
     /// Whether a frame of a split block is free, and its block can be had by no particular name.
     #[inline(always)]
-    fn is_free_in_split(&self, frame: u64) -> bool {
+    pub(crate) fn is_free_in_split(&self, frame: u64) -> bool {
         let block = self.tables.blocks.get(block_of(frame));
         let entry = self.tables.frames.get(frame as usize);
         block.is_some_and(|block| block.state == BlockState::Split as u8)

@@ -35,8 +35,8 @@ pub fn capability_derive(
     kind: u64,
 ) -> Result<u64, Error> {
     let ledger = &mut kernel.ledger;
-    let (name, rights) = ledger.check_derive(caller, capability, range, rights, kind)?;
-    Ok(ledger.commit_derive(caller, capability, name, rights).0)
+    let derivation = ledger.check_derive(caller, capability, range, rights, kind)?;
+    Ok(ledger.commit_derive(caller, capability, derivation).0)
 }
 
 /// Gives a derived capability, of which no use is made, to another environment. The answer is the word of the new holder.

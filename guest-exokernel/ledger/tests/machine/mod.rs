@@ -322,8 +322,8 @@ pub fn derive_kind(
     rights: u64,
     kind: u64,
 ) -> Result<Capability, Error> {
-    let (name, rights) = ledger.check_derive(holder, capability, range, rights, kind)?;
-    Ok(ledger.commit_derive(holder, capability, name, rights))
+    let derivation = ledger.check_derive(holder, capability, range, rights, kind)?;
+    Ok(ledger.commit_derive(holder, capability, derivation))
 }
 
 /// What the kernel does for `capability_give`.

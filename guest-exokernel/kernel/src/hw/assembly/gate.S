@@ -32,12 +32,10 @@
     cld                                         // the interrupt gate leaves the direction flag as ring 3 had it
     movq %r10, %rcx
     movl {page_id}(%rsp), %r9d                  // sixth argument
-    movq %rsp, %r11
-    movq {kernel_stack_above_frame}(%rsp), %rsp
-    pushq %r11
-    pushq %r11                                  // and now rsp is a multiple of 16
+    movq {kernel_stack_above_frame}(%rsp), %r11
+    movq %rsp, -16(%r11)
+    leaq -16(%r11), %rsp                        // a multiple of 16
     callq *{handlers}(, %rax, 8)
-    popq %rcx
     popq %rsp
     incq {sequence}
     movl $0, {kernel_lock}

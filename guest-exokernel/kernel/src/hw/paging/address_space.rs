@@ -7,7 +7,7 @@ use exo_abi::address::{
 
 use exo_abi::page_entry::{ADDRESS, LARGE, NO_EXECUTE, PRESENT, USER, WRITE};
 
-use super::{Run, TABLE, TablePool, entry_in, leaf_flags, read, write};
+use super::{Place, Run, TABLE, TablePool, entry_in, leaf_flags, read, write};
 use crate::hw::memory;
 
 /// In place of how many frames are missing: a page of 2 MiB is mapped there.
@@ -82,7 +82,14 @@ impl AddressSpace {
         Ok(Run::new(entry, address, pages))
     }
 
-    /// The same, made where missing. `charge` is called for each table that is taken.
+    /// Where one page can be mapped: in a page table that is there, and nothing is mapped at the address.
+    #[inline(always)]
+    pub fn find_absent(self, address: u64) -> Option<Place> {
+        let entry = self.find_at(address, 0).ok()?;
+        (read(entry) & PRESENT == 0).then_some(Place(entry))
+    }
+
+    /// As [`Self::find`], made where missing. `charge` is called for each table that is taken.
     pub fn reach<const LEVEL: u32>(
         self,
         pool: &mut TablePool,

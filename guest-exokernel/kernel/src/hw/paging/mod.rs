@@ -12,7 +12,7 @@ mod window;
 
 pub use address_space::{AddressSpace, LARGE_PAGE, TABLE_FRAMES};
 pub use pool::TablePool;
-pub use run::{Page, Run, unmap_first};
+pub use run::{Page, Place, Run, unmap_first};
 
 use exo_abi::Rights;
 use exo_abi::address::{BLOCK_SIZE, KERNEL_BASE, PAGE_SHIFT, PAGE_SIZE};

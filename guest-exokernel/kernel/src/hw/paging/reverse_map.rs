@@ -62,6 +62,20 @@ pub(super) fn insert(ledger: &mut Ledger, slot: u32, entry: u64, count: u64) {
     ledger.set_first_mapping(slot, first);
 }
 
+/// Puts one entry at the start of the list of `slot`.
+#[inline(always)]
+pub(super) fn insert_one(ledger: &mut Ledger, slot: u32, entry: u64) {
+    let link = (entry / ENTRY) as u32;
+    let second = ledger.replace_first_mapping(slot, link);
+    write(
+        entry + PAGE_SIZE,
+        u64::from(FIRST | slot) << 32 | u64::from(second),
+    );
+    if second != 0 {
+        write_half(node(second) + BEFORE, link);
+    }
+}
+
 /// Takes `count` entries of one table, from physical address `entry` on, out of their lists, whichever these are. What was
 /// inserted together leaves together.
 #[inline(always)]

@@ -5,7 +5,7 @@ use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, FRAME_WINDOW, PAGE_SIZE, entry_
 
 use exo_abi::page_entry::{ADDRESS, LARGE, PRESENT};
 
-use super::{AddressSpace, Run, TABLE_FRAMES, TablePool, leaf_flags, read, runs, write};
+use super::{AddressSpace, Place, Run, TABLE_FRAMES, TablePool, leaf_flags, read, runs, write};
 use crate::hw::registers::flush_page;
 
 /// Bytes that one directory, or one directory of directories, shows.
@@ -19,7 +19,23 @@ impl Run {
     }
 }
 
+impl Place {
+    /// Shows a frame there.
+    #[inline(always)]
+    pub fn show_in_window(self, frame: u64) {
+        let flags = leaf_flags(Rights::READ_WRITE, false);
+        write(self.0, frame * PAGE_SIZE | flags);
+    }
+}
+
 impl AddressSpace {
+    /// Where a frame will be shown, if there is a page table for it.
+    #[inline(always)]
+    pub fn find_in_window(self, frame: u64) -> Option<Place> {
+        let address = FRAME_WINDOW + frame * PAGE_SIZE;
+        self.find_at(address, 0).ok().map(Place)
+    }
+
     /// Where frames will be shown, if all of them in one page table that is there already.
     #[inline(always)]
     pub fn find_window(self, first: u64, frames: u64) -> Option<Run> {
