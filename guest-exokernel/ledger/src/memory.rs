@@ -86,6 +86,11 @@ pub(crate) fn block_of(frame: u64) -> usize {
     (frame >> BLOCK_ORDER) as usize
 }
 
+/// The first frame behind the block of a frame.
+pub(crate) fn end_of_block(frame: u64) -> u64 {
+    (frame | BLOCK_FRAMES.wrapping_sub(1)).wrapping_add(1)
+}
+
 impl Ledger<'_> {
     /// Marks the blocks of the first `frames` frames as the kernel's.
     pub(crate) fn reserve_for_kernel(&mut self, frames: u64) {
@@ -344,18 +349,13 @@ impl Ledger<'_> {
     /// Writes the owner of frames `first..end`, splitting blocks of theirs that are free. Linear in the frames.
     #[inline(always)]
     fn take_frames(&mut self, holder: EnvironmentId, first: u64, end: u64) {
-        let taken = FrameEntry {
-            owner: holder,
-            ..FrameEntry::default()
-        };
         let mut start = first;
         while start < end {
-            let next = (start | (BLOCK_FRAMES.wrapping_sub(1)))
-                .wrapping_add(1)
-                .min(end);
+            let next = end_of_block(start).min(end);
             let frames = self.tables.frames.get_mut(start as usize..next as usize);
             for entry in frames.unwrap_or_default() {
-                *entry = taken;
+                // All else of it is zero: it is free.
+                entry.owner = holder;
             }
             self.use_block(start >> BLOCK_ORDER, next.wrapping_sub(start) as u16);
             start = next;

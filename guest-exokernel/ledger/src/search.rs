@@ -7,7 +7,7 @@ use exo_abi::frame::BlockState;
 use exo_abi::{EnvironmentId, Error, Kind};
 
 use crate::Ledger;
-use crate::memory::{Colour, block_of};
+use crate::memory::{Colour, block_of, end_of_block};
 
 /// How far from the cursor split blocks are looked for, while there are free ones.
 const NEAR_BLOCKS: u64 = 32;
@@ -41,19 +41,31 @@ impl Ledger<'_> {
         })
     }
 
-    /// Whether these frames are all free, in free or split blocks.
+    /// Whether these frames are all free. A free block is looked at once, a split one frame by frame.
     fn are_frames_free(&self, first: u64, count: u64) -> bool {
-        (first..first.saturating_add(count)).all(|frame| {
-            self.tables
-                .blocks
-                .get(block_of(frame))
-                .is_some_and(|block| block.state != BlockState::Whole as u8)
-                && self
-                    .tables
-                    .frames
-                    .get(frame as usize)
-                    .is_some_and(|entry| entry.owner == EnvironmentId::NOBODY)
-        })
+        let end = first.saturating_add(count);
+        let mut start = first;
+        while start < end {
+            let next = end_of_block(start).min(end);
+            let block = self.tables.blocks.get(block_of(start));
+            let free = match block.and_then(|block| BlockState::from_number(block.state)) {
+                Some(BlockState::Free) => true,
+                Some(BlockState::Split) => {
+                    let frames = self.tables.frames.get(start as usize..next as usize);
+                    frames.is_some_and(|frames| {
+                        frames
+                            .iter()
+                            .all(|entry| entry.owner == EnvironmentId::NOBODY)
+                    })
+                }
+                Some(BlockState::Whole) | None => false,
+            };
+            if !free {
+                return false;
+            }
+            start = next;
+        }
+        true
     }
 
     /// First frame of `count` free neighbouring blocks, searched from the cursor on and once around. One pass over the

@@ -32,6 +32,7 @@ use crate::image::manifest::{Device, Manifest, check_vcpus};
 use crate::image::planner::Choices;
 use crate::machine::ending::End;
 use crate::machine::environments::{self, Environment};
+use crate::machine::host::HostKind;
 use crate::machine::interrupts::Message;
 use crate::machine::{Machine, Parts};
 use crate::observe::folder::{check_name, default_name};
@@ -87,6 +88,8 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
     let vcpus = options.vcpus.unwrap_or(manifest.vcpus);
     check_vcpus(vcpus)
         .map_err(|reason| Error::Usage(format!("--vcpus: {reason}; give another number")))?;
+    let slice = options.slice.unwrap_or(manifest.slice);
+    let slice = slice.check(HostKind::detect).map_err(Error::Usage)?;
     let kernel = Executable::read("kernel", &home.kernel()?)?;
     let disks = open_disks(options, &manifest)?;
     let sectors: Vec<u64> = disks.iter().map(|disk| disk.sectors()).collect();
@@ -97,7 +100,7 @@ pub fn run(options: &RunOptions, clock: StartClock) -> Result<u8, Error> {
             programs: &home.programs()?,
             arguments,
             vcpus,
-            slice: options.slice.unwrap_or(manifest.slice),
+            slice,
             functions: true,
             files,
             disks: &sectors,

@@ -2,8 +2,13 @@
 
 use serde::Deserialize;
 
-/// Shortest slice that can be asked for, in microseconds. On shadow KVM a switch takes longer than this one.
+use crate::machine::host::HostKind;
+
+/// Shortest slice that can be asked for, in microseconds.
 const SHORTEST: u64 = 100;
+/// The same on shadow KVM, where ring 0 is emulated: a forced switch takes some 1,000 instructions of it, at about 1 us, in parts of which each has to
+/// end within the slice that it begins. With shorter ones a machine does nothing but switch.
+const SHORTEST_ON_SHADOW: u64 = 300;
 /// Longest slice that can be asked for, in microseconds: half a second.
 const LONGEST: u64 = 500_000;
 
@@ -15,6 +20,18 @@ pub struct SliceLength(pub u64);
 impl SliceLength {
     /// Where nobody says otherwise.
     pub const DEFAULT: Self = Self(10_000);
+
+    /// Refuses slices that are shorter than a switch on the host, of which `kind` is asked only where that matters.
+    pub fn check(self, kind: impl FnOnce() -> HostKind) -> Result<Self, String> {
+        let short = self.0 != 0 && self.0 < SHORTEST_ON_SHADOW;
+        if short && kind() == HostKind::Shadow {
+            return Err(format!(
+                "slices of {} us are shorter than a switch on this host, whose KVM emulates ring 0 (shadow KVM); --slice '{SHORTEST_ON_SHADOW} us' is the shortest here",
+                self.0
+            ));
+        }
+        Ok(self)
+    }
 }
 
 impl std::str::FromStr for SliceLength {
@@ -56,6 +73,21 @@ impl TryFrom<String> for SliceLength {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slices_shorter_than_a_switch_are_refused_on_shadow_kvm_only() {
+        for (length, kind, allowed) in [
+            (100, HostKind::Shadow, false),
+            (299, HostKind::Shadow, false),
+            (300, HostKind::Shadow, true),
+            (0, HostKind::Shadow, true),
+            (100, HostKind::Hardware, true),
+            (100, HostKind::Nested, true),
+        ] {
+            let checked = SliceLength(length).check(|| kind);
+            assert_eq!(checked.is_ok(), allowed, "{length} us, {kind:?}");
+        }
+    }
 
     #[test]
     fn lengths_are_read_as_people_write_them() {
