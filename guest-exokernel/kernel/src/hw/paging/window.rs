@@ -24,7 +24,7 @@ impl Place {
     #[inline(always)]
     pub fn show_in_window(self, frame: u64) {
         let flags = leaf_flags(Rights::READ_WRITE, false);
-        write(self.0, frame * PAGE_SIZE | flags);
+        write(self.0, (frame * PAGE_SIZE) | flags);
     }
 }
 
