@@ -89,7 +89,14 @@ fn private_memory_is_as_on_the_host() {
 fn pipes_sockets_and_event_files_behave_as_on_the_host() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    for name in ["pipes", "sockets", "waits", "locks", "signalfiles", "between"] {
+    for name in [
+        "pipes",
+        "sockets",
+        "waits",
+        "locks",
+        "signalfiles",
+        "between",
+    ] {
         compare(&build(folder.path(), name), &[]);
     }
 }

@@ -175,7 +175,7 @@ fn another_user_may_do_what_the_modes_say() {
 #[test]
 fn the_wall_clock_is_the_hosts() {
     require_kvm!();
-    let outcome = Machine::new(&busybox())
+    let outcome = Machine::new(busybox())
         .argument("date")
         .argument("+%s")
         .run()

@@ -43,7 +43,7 @@ pub struct Command {
 pub enum Task {
     /// Runs an image to its end
     #[command(after_long_help = RUN_HELP, override_usage = "exo run [OPTIONS] IMAGE [ARG]...")]
-    Run(RunOptions),
+    Run(Box<RunOptions>),
     /// Lists the images that can be run
     #[command(
         after_long_help = "Example:\n  exo images\n\nAn image is a file images/NAME.toml in the project's folder (EXO_HOME)."
@@ -292,7 +292,7 @@ mod tests {
 
     fn run_options(words: &[&str]) -> RunOptions {
         match Command::parse_from(["exo", "run"].iter().chain(words)).task {
-            Task::Run(options) => options,
+            Task::Run(options) => *options,
             _ => panic!("another task"),
         }
     }

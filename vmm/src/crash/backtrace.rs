@@ -60,7 +60,11 @@ impl Image {
         let (text_svma, text) = section(".text").unzip();
         let (eh_frame_svma, eh_frame) = section(".eh_frame").unzip();
         let (eh_frame_hdr_svma, eh_frame_hdr) = section(".eh_frame_hdr").unzip();
-        let covered: Range<u64> = file.sections().fold(u64::MAX..0, |range, section| {
+        let nothing = Range {
+            start: u64::MAX,
+            end: 0,
+        };
+        let covered = file.sections().fold(nothing, |range, section| {
             let start = section.address();
             match start {
                 0 => range,
