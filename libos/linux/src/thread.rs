@@ -25,6 +25,8 @@ pub struct Thread {
     pub waiter: Rc<Waiter>,
     /// Whether it has ended.
     pub ended: bool,
+    /// Its name, as it gave it, with zeros behind.
+    pub name: [u8; 16],
     /// Its signals.
     pub signals: ThreadSignals,
     /// Where its number is cleared when it ends, and whoever waits for that woken; 0: nowhere.
@@ -44,6 +46,7 @@ impl Thread {
             wait: None,
             waiter: Waiter::new(number, run_queue.clone()),
             ended: false,
+            name: [0; 16],
             signals: ThreadSignals::default(),
             clear_at_end: 0,
             robust_list: 0,

@@ -114,6 +114,11 @@ pub fn arguments() -> impl Iterator<Item = String> {
     })
 }
 
+/// Time stamp of the first instruction.
+pub fn start_time() -> u64 {
+    CALLS.word(offset_of!(CallPage, start_time))
+}
+
 /// Interrupts of all bound vectors so far.
 pub fn events() -> u64 {
     CALLS.word(offset_of!(CallPage, events))

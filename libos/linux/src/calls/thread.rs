@@ -6,6 +6,10 @@ use linux_raw_sys::general::{
     CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, CLONE_PARENT_SETTID, CLONE_SETTLS, CLONE_SIGHAND,
     CLONE_THREAD, CLONE_VFORK, CLONE_VM,
 };
+use linux_raw_sys::prctl::{
+    PR_GET_DUMPABLE, PR_GET_NAME, PR_GET_NO_NEW_PRIVS, PR_SET_DUMPABLE, PR_SET_NAME,
+    PR_SET_NO_NEW_PRIVS,
+};
 
 use super::{Arguments, child, futex, process, program};
 use crate::errno::{Errno, Result};
@@ -175,4 +179,31 @@ pub fn set_end_address(process: &mut Process, [address, ..]: Arguments) -> Resul
 
 pub fn number(process: &mut Process, _: Arguments) -> Result {
     Ok(u64::from(process.threads.current.number))
+}
+
+/// Bytes of a thread's name, with its zero.
+const NAME_BYTES: usize = 16;
+
+/// What `prctl` can say and set: the name, and what has one value here.
+pub fn control(process: &mut Process, [option, argument, ..]: Arguments) -> Result {
+    match option as u32 {
+        PR_SET_NAME => {
+            let text = program::read_string(process, argument)?;
+            let mut name = [0; NAME_BYTES];
+            for (place, byte) in name.iter_mut().take(NAME_BYTES - 1).zip(text) {
+                *place = byte;
+            }
+            process.threads.current.name = name;
+            Ok(0)
+        }
+        PR_GET_NAME => {
+            let name = process.threads.current.name;
+            program::write(process, argument, &name)?;
+            Ok(0)
+        }
+        PR_GET_DUMPABLE => Ok(1),
+        PR_SET_DUMPABLE | PR_SET_NO_NEW_PRIVS if argument <= 1 => Ok(0),
+        PR_GET_NO_NEW_PRIVS => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
 }
