@@ -152,6 +152,29 @@ fn timers_and_turns_come_in_the_midst_of_computing() {
     compare(&program, &[]);
 }
 
+#[test]
+fn signals_go_between_processes_as_on_the_host() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "signals_between");
+    // What `exo` says of the child that crashes is not the host's.
+    let host = Command::new(&program)
+        .output()
+        .expect("the program runs on the host");
+    for mode in MODES {
+        let outcome = Machine::new(&program)
+            .option("--mode")
+            .option(mode)
+            .run()
+            .expect_status(0);
+        assert_eq!(
+            outcome.stdout(),
+            String::from_utf8_lossy(&host.stdout),
+            "mode {mode}"
+        );
+    }
+}
+
 /// The numbers of the line that `--stats` prints: calls, traps, rewritten, found late, left.
 fn statistics(text: &str) -> [u64; 5] {
     let line = text

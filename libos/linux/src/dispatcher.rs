@@ -185,12 +185,13 @@ fn run(process: &mut Process) {
 
 /// Has an event come while the program runs: at the next deadline of a thread or expiration of a timer, and at the end of the turn where another
 /// thread waits for its own.
-fn set_timer(process: &mut Process) {
+pub fn set_timer(process: &mut Process) {
     let threads = &process.threads;
     let moments = [threads.next_deadline(), process.timers.next()];
     let armed = threads.armed.unwrap_or(u64::MAX);
     let mut next = moments.into_iter().flatten().min().unwrap_or(u64::MAX);
-    if !threads.run_queue.is_empty() {
+    // Another process may send a signal.
+    if !threads.run_queue.is_empty() || !process.family.is_one() {
         next = next.min(calls::now() + TURN);
     }
     // One that is set comes in any case; too early does no harm.

@@ -219,6 +219,11 @@ impl Family {
         found.cloned().collect()
     }
 
+    /// Whether there is one process only.
+    pub fn is_one(&self) -> bool {
+        self.members.borrow().len() == 1
+    }
+
     /// Adds a process.
     pub fn add(&self, member: Rc<Member>) {
         self.members.borrow_mut().insert(member.number, member);

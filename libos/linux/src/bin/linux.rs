@@ -191,7 +191,8 @@ fn handle_interruption(fault: &mut Fault) {
 fn member_main(seat: usize) -> ! {
     install_handlers();
     let context = family::with_lock(|| {
-        let process = fork::receive(seat)?;
+        let mut process = fork::receive(seat)?;
+        dispatcher::set_timer(&mut process);
         let context = Context::clone(&process.threads.current.context);
         PROCESS.with(|slot| *slot = Some(process));
         Some(context)
