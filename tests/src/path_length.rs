@@ -103,6 +103,9 @@ pub const PATHS: &[Path] = &[
     operation("free of a frame", "free", None, 1),
     operation("derivation of a capability", "derive", Some(120), 1),
     operation("revocation, per capability", "revoke", Some(60), 1),
+    operation("copy of a capability", "copy", None, 1),
+    operation("map of a page of 2 MiB", "map-large", None, 1),
+    operation("making and ending of an environment", "make", None, 1),
 ];
 
 /// A path and its length.

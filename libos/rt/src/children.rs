@@ -76,8 +76,13 @@ impl Maker {
 
     /// Makes child `index` on a vCPU: with this program's image and a stack, not started.
     pub fn make(&self, index: u16, vcpu: u32) -> Result<Child, Error> {
+        self.make_with(index, vcpu, QUOTAS)
+    }
+
+    /// The same, with these quotas.
+    pub fn make_with(&self, index: u16, vcpu: u32, quotas: Quotas) -> Result<Child, Error> {
         let target = self.target(index);
-        gate::environment_create(target, vcpu, QUOTAS)?;
+        gate::environment_create(target, vcpu, quotas)?;
         let image = gate::capability_copy(self.image, target.id)?;
         map_image(target, image)?;
         let stack = gate::frame_allocate(ANY_FRAME, STACK_PAGES, 0)?;

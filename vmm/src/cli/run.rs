@@ -246,9 +246,14 @@ fn status(end: &End, environments: &[Environment], largest: u8) -> u8 {
 fn explain(end: &End, environments: &[Environment]) {
     match end {
         End::Asked(ExitCode::Orderly) => {
-            for one in environments.iter().filter(|one| one.was_used()) {
-                if let Some(line) = complaint(one) {
-                    eprintln!("exo: environment `{}`: {line}", one.name());
+            for (number, one) in (1..).zip(environments) {
+                let Some(line) = complaint(one).filter(|_| one.was_used()) else {
+                    continue;
+                };
+                let name = one.name();
+                match one.is_made() {
+                    false => eprintln!("exo: environment `{name}`: {line}"),
+                    true => eprintln!("exo: environment {number}, made for `{name}`: {line}"),
                 }
             }
         }

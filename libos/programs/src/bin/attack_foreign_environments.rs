@@ -10,7 +10,7 @@ use exo_programs::Verdict;
 use exo_programs::attack::{allowed_mapping, expect_done, expect_equal, expect_error};
 use exo_programs::sharing::environment_named;
 use exo_rt::abi::address::{LOWER_HALF_END, PROGRAM_BASE, PROGRAM_END};
-use exo_rt::abi::environment::EnvironmentId;
+use exo_rt::abi::environment::{AbortReason, EnvironmentId};
 use exo_rt::abi::map::MapEntry;
 use exo_rt::abi::{Capability, Error, Kind, Rights};
 use exo_rt::children::{Maker, QUOTAS};
@@ -58,9 +58,19 @@ fn main() -> Verdict {
     expect_error("more numbers", beyond, Error::OutOfRange)?;
     quotas(own)?;
     made(&maker, own, victim)?;
-    // One that has not started, and one that runs, go with this one.
+    // One that runs, and has copies of its own, goes with its number.
     let child = expect_done("making", maker.make(1, tables::own_environment().vcpu))?;
-    expect_done("starting", child.start(spin, 0))
+    let copy = gate::capability_copy(maker.environments, child.target.id);
+    expect_done("copying", copy)?;
+    expect_done("starting", child.start(spin, 0))?;
+    expect_error("freeing", gate::capability_free(root), Error::InUse)?;
+    expect_done("revoking", gate::capability_revoke(root))?;
+    expect_done("freeing", gate::capability_free(root))?;
+    let entry = tables::environment(child.target.id).ok_or("no record")?;
+    let reason = AbortReason::OwnerEnded as u32;
+    expect_equal("its end", entry.abort_reason, reason)?;
+    expect_equal("what it held", entry.capabilities, 0)?;
+    expect_all("no numbers any more", own, Error::BadCapability)
 }
 
 extern "C" fn spin(_: u64) -> u64 {

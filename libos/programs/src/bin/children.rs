@@ -8,12 +8,14 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use exo_programs::Verdict;
 use exo_programs::attack::{expect_done, expect_equal, expect_error};
+use exo_rt::abi::address::BLOCK_ORDER;
+use exo_rt::abi::call::ANY_FRAME;
 use exo_rt::abi::environment::{AbortReason, EnvironmentEntry, KEPT_TABLES, State};
 use exo_rt::abi::map::MapEntry;
 use exo_rt::abi::{Error, Rights};
 use exo_rt::children::{Child, Maker, QUOTAS};
-use exo_rt::gate::{self, Target};
-use exo_rt::{println, tables, wait};
+use exo_rt::gate::{self, Quotas, Target};
+use exo_rt::{println, program_memory, tables, wait, window};
 
 exo_rt::program!(main);
 
@@ -55,6 +57,7 @@ fn main() -> Verdict {
     again_and_again(&maker, vcpus)?;
     by_force(&maker, vcpus)?;
     taken_from_below(&maker, vcpus)?;
+    with_frames(&maker, vcpus)?;
     refused(&maker)?;
     let child = expect_done("making", maker.make(0, 0))?;
     // It faults with its first instruction, and has given no credit for an upcall.
@@ -174,6 +177,44 @@ fn taken_from_below(maker: &Maker, vcpus: u32) -> Verdict {
     )?;
     expect_equal("address", ended.abort_address / 4096 * 4096, entry.address)?;
     expect_done("clearing", maker.clear(child))
+}
+
+/// Takes a block and some frames of its own quota, writes to them, and leaves them to the kernel.
+extern "C" fn take_frames(_: u64) -> u64 {
+    for (count, order) in [(1, BLOCK_ORDER), (3, 0)] {
+        let Ok(capability) = gate::frame_allocate(ANY_FRAME, count, order) else {
+            return 1;
+        };
+        let Some(entry) = tables::capability(capability.slot()) else {
+            return 2;
+        };
+        let place = window::address_of(entry.first);
+        if program_memory::copy((&raw const SUM) as u64, place, 8).is_err() {
+            return 3;
+        }
+    }
+    0
+}
+
+/// What one has taken of its own quota comes back with its end.
+fn with_frames(maker: &Maker, vcpus: u32) -> Verdict {
+    let quotas = Quotas {
+        frames: 600,
+        ..QUOTAS
+    };
+    let mut before = None;
+    for round in 0..4 {
+        let child = expect_done("making", maker.make_with(1, round % vcpus, quotas))?;
+        expect_done("starting", child.start(take_frames, 0))?;
+        let entry = await_end(child.target);
+        expect_equal("status", entry.exit_status, 0)?;
+        expect_equal("frames left", (entry.frames, entry.frames_quota), (0, 0))?;
+        expect_done("clearing", maker.clear(child))?;
+        let summary = tables::summary();
+        let now = (summary.free_tables, summary.frames_owned);
+        expect_equal("what is free", now, *before.get_or_insert(now))?;
+    }
+    Ok(())
 }
 
 fn refused(maker: &Maker) -> Verdict {

@@ -11,11 +11,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use exo_programs::shared_word::SharedWord;
-use exo_rt::abi::address::{PAGE_SHIFT, PAGE_SIZE};
+use exo_rt::abi::address::{BLOCK_SIZE, PAGE_SHIFT, PAGE_SIZE};
 use exo_rt::abi::call::ANY_FRAME;
-use exo_rt::abi::map::MapEntry;
+use exo_rt::abi::map::{LARGE_PAGES, MapEntry};
 use exo_rt::abi::term::{Comparison, END_OF_PRODUCT};
-use exo_rt::abi::{Capability, Error, Rights};
+use exo_rt::abi::{Capability, EnvironmentId, Error, Kind, Rights};
+use exo_rt::gate::{Quotas, Target};
 use exo_rt::upcall::{Action, Fault};
 use exo_rt::{environment, gate, predicate, probe, upcall};
 
@@ -50,6 +51,9 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("free", free),
     ("derive", derive),
     ("revoke", revoke),
+    ("copy", copy),
+    ("make", make),
+    ("map-large", map_large),
 ];
 
 fn main() -> Result<(), String> {
@@ -204,6 +208,61 @@ fn derive_from(parent: Capability) -> Result<Capability, Error> {
 fn derive(count: u64) -> Result<(), Error> {
     for _ in 0..count {
         derive_from(environment::grant_capability())?;
+    }
+    Ok(())
+}
+
+/// The first of the numbers that it may make.
+fn number() -> Result<Target, Error> {
+    let (root, entry) = environment::capabilities_of(Kind::Environment)
+        .next()
+        .ok_or(Error::BadCapability)?;
+    Ok(Target {
+        capability: root,
+        id: EnvironmentId(entry.first as u16),
+    })
+}
+
+/// What one gets that is made here.
+const QUOTAS: Quotas = Quotas {
+    frames: 0,
+    tables: 0,
+    capabilities: COUNT_MAX as u32,
+};
+
+/// Copies a capability for an environment that was made.
+fn copy(count: u64) -> Result<(), Error> {
+    let target = number()?;
+    gate::environment_create(target, 0, QUOTAS)?;
+    let derived = derive_from(environment::grant_capability())?;
+    for _ in 0..count {
+        gate::capability_copy(derived, target.id)?;
+    }
+    Ok(())
+}
+
+/// Makes an environment out of a number that was used already, and ends it.
+fn make(count: u64) -> Result<(), Error> {
+    let target = number()?;
+    for _ in 0..=count {
+        gate::environment_create(target, 0, QUOTAS)?;
+        gate::environment_end(target, 0)?;
+    }
+    Ok(())
+}
+
+/// Maps the first block of the grant, as a page of 2 MiB, `count` times.
+fn map_large(count: u64) -> Result<(), Error> {
+    let one = |index: u64| MapEntry {
+        address: REGION + index * BLOCK_SIZE,
+        frame: environment::grant_first(),
+        pages: 1,
+        rights: Rights::READ.0 | LARGE_PAGES,
+        capability: environment::grant_capability().0,
+    };
+    gate::page_map(&[one(COUNT_MAX)])?;
+    for index in 0..count {
+        gate::page_map(&[one(index)])?;
     }
     Ok(())
 }
