@@ -101,12 +101,12 @@ fn pipes_sockets_and_event_files_behave_as_on_the_host() {
     }
 }
 
-#[test]
-fn processes_are_made_and_awaited_as_on_the_host() {
-    require_kvm!();
+/// Compares standard output: what the personality says of crashes goes to standard error.
+fn compare_output(name: &str) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let program = build(folder.path(), "processes");
+    let program = build(folder.path(), name);
     let host = Command::new(&program)
+        .env_clear()
         .output()
         .expect("it runs on the host");
     for mode in MODES {
@@ -118,6 +118,18 @@ fn processes_are_made_and_awaited_as_on_the_host() {
             outcome.describe()
         );
     }
+}
+
+#[test]
+fn processes_are_made_and_awaited_as_on_the_host() {
+    require_kvm!();
+    compare_output("processes");
+}
+
+#[test]
+fn programs_are_executed_as_on_the_host() {
+    require_kvm!();
+    compare_output("execution");
 }
 
 #[test]

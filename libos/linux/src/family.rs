@@ -11,6 +11,7 @@ use linux_raw_sys::general::{SIGCHLD, SIGCONT};
 
 use crate::files::locks::Locks;
 use crate::files::outside::Outside;
+use crate::loader::Programs;
 use crate::memory::frames::Frames;
 use crate::place::Places;
 use crate::process::FIRST;
@@ -144,7 +145,6 @@ pub const CLD_STOPPED: u32 = 5;
 pub const CLD_CONTINUED: u32 = 6;
 
 /// All processes of a run, and what they share.
-#[derive(Debug)]
 pub struct Family {
     members: RefCell<BTreeMap<u32, Rc<Member>>>,
     next_number: Cell<u32>,
@@ -158,6 +158,8 @@ pub struct Family {
     pub outside: Outside,
     /// Locks on files.
     pub locks: Locks,
+    /// Programs that are in memory.
+    pub programs: Programs,
     /// Where members can be.
     pub places: RefCell<Places>,
 }
@@ -190,6 +192,7 @@ impl Family {
             frames: Rc::default(),
             initial_data: initial_data(),
             statistics: RefCell::default(),
+            programs: RefCell::default(),
             places: RefCell::default(),
             outside,
             locks: Locks::default(),

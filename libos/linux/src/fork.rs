@@ -116,8 +116,7 @@ impl Process {
             descriptors: self.descriptors.clone(),
             mask: self.mask,
             signals: self.signals.fork(),
-            // Its sites go on trapping, those that were not found yet.
-            rewriter: None,
+            program: self.program.clone(),
             statistics: Statistics::default(),
             image: self.image.clone(),
             timers: Timers::default(),

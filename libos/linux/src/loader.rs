@@ -1,4 +1,9 @@
-//! Brings an executable into memory.
+//! Brings executables into memory: each once, with its call sites rewritten, for all processes that run it.
+
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
@@ -8,7 +13,10 @@ use crate::errno::{Errno, Result};
 use crate::executable::{Executable, Segment};
 use crate::memory::Memory;
 use crate::memory::region::Kind;
-use crate::options::Attachment;
+use crate::options::{Attachment, Mode};
+use crate::process::Process;
+use crate::rewrite::{Code, Rewriter, TRAMPOLINE_PAGES};
+use crate::statistics::Statistics;
 
 /// Where executables go that may be loaded anywhere.
 const RELOCATED_BASE: u64 = 0x4000_0000;
@@ -26,43 +34,140 @@ pub struct Loaded {
     pub header_count: u64,
 }
 
-/// Where an executable is loaded.
-pub fn bias(executable: &Executable) -> u64 {
-    if executable.is_relocatable {
-        RELOCATED_BASE
-    } else {
-        0
-    }
+/// Which file a program was made of: number, time of its last change, bytes.
+pub type Key = (u64, u64, u64);
+
+/// The programs of a family, by the file that they were made of.
+pub type Programs = RefCell<BTreeMap<Key, Rc<Program>>>;
+
+/// A part of a program.
+struct Part {
+    segment: Segment,
+    /// First frame of its pages, if they are the same for every process.
+    shared: Option<u64>,
 }
 
-/// Maps all segments. Code and constants are the pages of the file themselves; what may be written is a copy.
-pub fn load(memory: &mut Memory, executable: &Executable, file: Attachment) -> Result<Loaded> {
-    let bias = bias(executable);
-    let file_frame = file.physical / PAGE_SIZE;
-    for segment in &executable.segments {
-        if segment.rights.contains(Rights::WRITE) || segment.memory_bytes > segment.file_bytes {
-            load_copy(memory, segment, bias, file)?;
-        } else {
-            let start = bias + segment.address / PAGE_SIZE * PAGE_SIZE;
-            let end = bias + segment.address + segment.file_bytes;
-            let first = file_frame + segment.offset / PAGE_SIZE;
-            let pages = (end - start).div_ceil(PAGE_SIZE);
-            memory.map_frames(start, first, pages, segment.rights, Kind::Image)?;
+/// An executable in memory.
+pub struct Program {
+    file: Attachment,
+    parts: Vec<Part>,
+    loaded: Loaded,
+    /// Where trampolines go, and their first frame.
+    trampolines: Option<(u64, u64)>,
+    rewriter: RefCell<Option<Rewriter>>,
+}
+
+impl Program {
+    /// The program of a file, all of whose contents are `file`.
+    pub fn new(process: &mut Process, executable: &Executable, file: Attachment) -> Result<Self> {
+        let rewrites = process.options.mode == Mode::Call;
+        let Process {
+            memory, statistics, ..
+        } = process;
+        let bias = match executable.is_relocatable {
+            true => RELOCATED_BASE,
+            false => 0,
+        };
+        let first = file.physical / PAGE_SIZE;
+        let mut parts = Vec::new();
+        for &segment in &executable.segments {
+            let is_written =
+                segment.rights.contains(Rights::WRITE) || segment.memory_bytes > segment.file_bytes;
+            let shared = if is_written {
+                None
+            } else if segment.rights.contains(Rights::EXECUTE) && rewrites {
+                // The file stays as it is.
+                Some(copy(memory, &segment, file)?)
+            } else {
+                Some(first + segment.offset / PAGE_SIZE)
+            };
+            parts.push(Part { segment, shared });
+        }
+        let mut program = Self {
+            file,
+            parts,
+            loaded: Loaded {
+                bias,
+                entry: bias + executable.entry,
+                headers_address: bias + executable.headers_address,
+                header_count: executable.header_count,
+            },
+            trampolines: None,
+            rewriter: RefCell::new(None),
+        };
+        if rewrites {
+            program.rewrite(memory, statistics)?;
+        }
+        Ok(program)
+    }
+
+    /// Rewrites the call sites.
+    fn rewrite(&mut self, memory: &mut Memory, statistics: &mut Statistics) -> Result<()> {
+        let Self { parts, loaded, .. } = self;
+        let lowest = parts.iter().map(|part| part.segment.address).min();
+        let below = loaded.bias + lowest.unwrap_or(0) / PAGE_SIZE * PAGE_SIZE;
+        let start = below
+            .checked_sub(TRAMPOLINE_PAGES * PAGE_SIZE)
+            .ok_or(Errno::ENOMEM)?;
+        let first = memory.take_frames(TRAMPOLINE_PAGES).ok_or(Errno::ENOMEM)?;
+        let mut rewriter = Rewriter::new(start, first)?;
+        for part in parts.iter() {
+            let Some(frame) = part.shared else { continue };
+            let segment = &part.segment;
+            if segment.rights.contains(Rights::EXECUTE) {
+                let code = Code {
+                    start: loaded.bias + segment.address,
+                    bytes: segment.file_bytes,
+                    physical: frame * PAGE_SIZE + segment.address % PAGE_SIZE,
+                };
+                rewriter.add_code(code, statistics)?;
+            }
+        }
+        self.trampolines = Some((start, first));
+        self.rewriter = RefCell::new(Some(rewriter));
+        Ok(())
+    }
+
+    /// Rewrites a site that has trapped.
+    pub fn add_trapped(&self, address: u64, statistics: &mut Statistics) {
+        if let Some(rewriter) = &mut *self.rewriter.borrow_mut() {
+            rewriter.add_trapped(address, statistics);
         }
     }
-    if let Some(last) = executable.segments.last() {
-        memory.set_break_start(bias + last.address + last.memory_bytes);
+
+    /// The instruction whose call returns to `address`.
+    pub fn instruction_before(&self, address: u64) -> Option<u64> {
+        let rewriter = self.rewriter.borrow();
+        rewriter
+            .as_ref()
+            .map(|rewriter| rewriter.instruction_before(address))
     }
-    Ok(Loaded {
-        bias,
-        entry: bias + executable.entry,
-        headers_address: bias + executable.headers_address,
-        header_count: executable.header_count,
-    })
+
+    /// Maps it into the memory of a process, which has no program.
+    pub fn load(&self, memory: &mut Memory) -> Result<Loaded> {
+        let mut end = 0;
+        for Part { segment, shared } in &self.parts {
+            let distance = segment.address % PAGE_SIZE;
+            let start = self.loaded.bias + segment.address - distance;
+            let pages = (distance + segment.memory_bytes).div_ceil(PAGE_SIZE);
+            let (first, kind) = match shared {
+                Some(first) => (*first, Kind::Image),
+                None => (copy(memory, segment, self.file)?, Kind::Lazy),
+            };
+            memory.map_frames(start, first, pages, segment.rights, kind)?;
+            end = end.max(start + pages * PAGE_SIZE);
+        }
+        if let Some((start, first)) = self.trampolines {
+            let pages = TRAMPOLINE_PAGES;
+            memory.map_frames(start, first, pages, Rights::READ_EXECUTE, Kind::Image)?;
+        }
+        memory.set_break_start(end);
+        Ok(self.loaded)
+    }
 }
 
-/// Maps a copy of a segment, with zeros behind what the file has.
-fn load_copy(memory: &mut Memory, segment: &Segment, bias: u64, file: Attachment) -> Result<()> {
+/// Copies a segment, with zeros behind what the file has; the first frame.
+fn copy(memory: &mut Memory, segment: &Segment, file: Attachment) -> Result {
     let distance = segment.address % PAGE_SIZE;
     let pages = (distance + segment.memory_bytes).div_ceil(PAGE_SIZE);
     let first = memory.take_frames(pages).ok_or(Errno::ENOMEM)?;
@@ -71,6 +176,5 @@ fn load_copy(memory: &mut Memory, segment: &Segment, bias: u64, file: Attachment
         memory.view(first) + distance,
         segment.file_bytes,
     )?;
-    let start = bias + segment.address - distance;
-    memory.map_frames(start, first, pages, segment.rights, Kind::Lazy)
+    Ok(first)
 }

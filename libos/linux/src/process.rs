@@ -14,11 +14,11 @@ use crate::files::node::Node;
 use crate::files::outside::Outside;
 use crate::files::tree::Tree;
 use crate::futex::Futexes;
+use crate::loader::Program;
 use crate::memory::Memory;
 use crate::message;
 use crate::options::Options;
 use crate::place::Makers;
-use crate::rewrite::Rewriter;
 use crate::signal::Information;
 use crate::signal::state::ProcessSignals;
 use crate::signal::timers::Timers;
@@ -57,8 +57,8 @@ pub struct Process {
     pub signals: ProcessSignals,
     /// Its timers.
     pub timers: Timers,
-    /// Rewrites its call sites, in call mode.
-    pub rewriter: Option<Rewriter>,
+    /// Its program.
+    pub program: Option<Rc<Program>>,
     /// Counts.
     pub statistics: Statistics,
     /// Who it is.
@@ -95,7 +95,7 @@ impl Process {
             mask: 0o022,
             signals: ProcessSignals::default(),
             timers: Timers::default(),
-            rewriter: None,
+            program: None,
             statistics: Statistics::default(),
         })
     }

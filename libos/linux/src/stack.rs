@@ -1,6 +1,5 @@
 //! The first contents of a program's stack: arguments, variables, auxiliary vector (System V ABI for x86-64, section 3.4.1).
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use exo_abi::Rights;
@@ -37,37 +36,41 @@ impl Builder<'_> {
         Ok(self.top)
     }
 
-    fn push_string(&mut self, text: &str) -> Result {
+    fn push_string(&mut self, text: &[u8]) -> Result {
         self.push(&[0])?;
-        self.push(text.as_bytes())
+        self.push(text)
     }
 }
 
-/// Makes a stack for a program that starts, with the arguments and variables of its options; its stack pointer.
-pub fn build(process: &mut Process, loaded: &Loaded) -> Result {
+/// Makes a stack for a program that starts; its stack pointer.
+pub fn build(
+    process: &mut Process,
+    loaded: &Loaded,
+    path: &[u8],
+    arguments: &[Vec<u8>],
+    variables: &[Vec<u8>],
+) -> Result {
     // Not from the frame window: what runs over the end of a stack has to fault.
     let start = process.memory.map_lazy(STACK_BYTES, Rights::READ_WRITE)?;
-    let arguments = process.options.arguments.clone();
-    let variables = process.options.variables.clone();
     let mut stack = Builder {
         process,
         top: start + STACK_BYTES - PAGE_SIZE / 2,
     };
-    let name = stack.push_string(arguments.first().map_or("", String::as_str))?;
-    let platform = stack.push_string("x86_64")?;
+    let name = stack.push_string(path)?;
+    let platform = stack.push_string(b"x86_64")?;
     let random = stack.push(
         &[processor::random(), processor::random()]
             .map(u64::to_le_bytes)
             .concat(),
     )?;
-    let mut push_all = |words: &[String]| {
+    let mut push_all = |words: &[Vec<u8>]| {
         words
             .iter()
             .map(|word| stack.push_string(word))
             .collect::<Result<Vec<_>>>()
     };
-    let variables = push_all(&variables)?;
-    let arguments = push_all(&arguments)?;
+    let variables = push_all(variables)?;
+    let arguments = push_all(arguments)?;
 
     let auxiliary = [
         (AT_PHDR, loaded.headers_address),
@@ -100,9 +103,8 @@ pub fn build(process: &mut Process, loaded: &Loaded) -> Result {
         .flat_map(|(kind, value)| [u64::from(kind), value])
         .collect();
     words.extend(&auxiliary);
-    let path = stack.process.options.arguments.first();
     stack.process.image = Image {
-        path: path.map_or(Vec::new(), |path| path.as_bytes().to_vec()),
+        path: path.to_vec(),
         auxiliary,
     };
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();

@@ -1,21 +1,33 @@
 //! Which file a process runs first, and where.
 
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use crate::errno::Errno;
+use crate::executable::Executable;
 use crate::files::credentials::EXECUTE;
 use crate::files::data::{Base, Data};
 use crate::files::node::{Content, Node};
 use crate::files::path;
-use crate::options::Attachment;
+use crate::loader::Program;
 use crate::process::Process;
+use crate::stack;
 
 /// Where a name without a slash is looked for, if no variable says.
 const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Permissions of a program that is not in the root file system.
 const PROGRAM_MODE: u32 = 0o755;
+
+/// Why a file is not executed.
+#[derive(Clone, Copy, Debug)]
+pub enum Refusal {
+    /// It is no executable of this kind.
+    Executable(&'static str),
+    /// Something is missing.
+    Error(Errno),
+}
 
 impl Process {
     /// Goes to the directory of `--workdir`.
@@ -29,24 +41,66 @@ impl Process {
         Ok(())
     }
 
-    /// Finds the file of the program, and remembers it as the process's own.
-    pub fn find_program(&mut self) -> Result<Attachment, &'static str> {
-        let name = self.options.arguments.first().cloned().unwrap_or_default();
-        let (node, path) = match self.options.program {
-            Some(place) => {
-                let base = Base::Attached(place.physical);
-                let data = Data::over(&self.tree.store, base, place.bytes);
-                let content = Content::Regular(RefCell::new(data));
-                (self.tree.create(content, PROGRAM_MODE), name.into_bytes())
-            }
-            None => self.search(&name)?,
-        };
-        let data = node.data().map_err(|_| "it is no regular file")?;
-        let whole = data.borrow_mut().whole(&mut self.memory);
-        let whole =
-            whole.map_err(|_| "it does not fit into the memory; give more with --memory")?;
+    /// Loads the program that the options name; its first instruction and its stack.
+    pub fn start(&mut self) -> Result<(u64, u64), &'static str> {
+        const MEMORY: &str = "it does not fit into the memory; give more with --memory";
+        let (node, path) = self.find_program()?;
+        node.data().map_err(|_| "it is no regular file")?;
+        let words = |words: &[String]| words.iter().map(|word| word.clone().into_bytes()).collect();
+        let arguments: Vec<_> = words(&self.options.arguments);
+        let variables: Vec<_> = words(&self.options.variables);
+        let name = arguments.first().cloned().unwrap_or_default();
+        let program = self.program_of(&node).map_err(|error| match error {
+            Refusal::Executable(reason) => reason,
+            Refusal::Error(_) => MEMORY,
+        })?;
         self.executable = Some((node, path));
-        Ok(whole)
+        self.enter(program, &name, &arguments, &variables)
+            .map_err(|_| MEMORY)
+    }
+
+    /// The program in a file.
+    pub fn program_of(&mut self, node: &Node) -> Result<Rc<Program>, Refusal> {
+        let data = node.data().map_err(|_| Refusal::Error(Errno::EACCES))?;
+        let key = (node.number, node.changed.get(), node.size());
+        let known = self.family.programs.borrow().get(&key).cloned();
+        if let Some(program) = known {
+            return Ok(program);
+        }
+        let file = data.borrow_mut().whole(&mut self.memory);
+        let file = file.map_err(Refusal::Error)?;
+        let executable = Executable::read(file).map_err(Refusal::Executable)?;
+        let program = Program::new(self, &executable, file).map_err(Refusal::Error)?;
+        let program = Rc::new(program);
+        let mut programs = self.family.programs.borrow_mut();
+        programs.insert(key, program.clone());
+        Ok(program)
+    }
+
+    /// Brings a program into memory, in which there is none; its first instruction and its stack.
+    pub fn enter(
+        &mut self,
+        program: Rc<Program>,
+        path: &[u8],
+        arguments: &[Vec<u8>],
+        variables: &[Vec<u8>],
+    ) -> crate::errno::Result<(u64, u64)> {
+        let loaded = program.load(&mut self.memory)?;
+        self.program = Some(program);
+        let stack = stack::build(self, &loaded, path, arguments, variables)?;
+        Ok((loaded.entry, stack))
+    }
+
+    /// The file that the options name, and its path.
+    fn find_program(&self) -> Result<(Rc<Node>, Vec<u8>), &'static str> {
+        let name = self.options.arguments.first().cloned().unwrap_or_default();
+        let Some(place) = self.options.program else {
+            return self.search(&name);
+        };
+        let base = Base::Attached(place.physical);
+        let data = Data::over(&self.tree.store, base, place.bytes);
+        let content = Content::Regular(RefCell::new(data));
+        Ok((self.tree.create(content, PROGRAM_MODE), name.into_bytes()))
     }
 
     /// The program with a name, in the root file system.

@@ -6,7 +6,7 @@ use alloc::rc::Rc;
 
 use exo_rt::context::Context;
 
-use crate::signal::state::ThreadSignals;
+use crate::signal::state::{AlternateStack, ThreadSignals};
 use crate::wait::{RunQueue, Wait, WaitQueue, Waited, Waiter, Wake};
 
 /// One thread.
@@ -120,6 +120,18 @@ impl Threads {
         *threads.current.context = (*self.current.context).clone();
         threads.current.signals = self.current.signals.fork();
         threads
+    }
+
+    /// Ends all but the current one, which gets the number of the process, and what it has of its program.
+    pub fn keep_current(&mut self, number: u32) {
+        self.others.clear();
+        let thread = &mut self.current;
+        thread.number = number;
+        thread.waiter = Waiter::new(number, self.run_queue.clone());
+        thread.clear_at_end = 0;
+        thread.robust_list = 0;
+        thread.signals.stack = AlternateStack::NONE;
+        self.first = number;
     }
 
     /// Adds a thread, which can go on.

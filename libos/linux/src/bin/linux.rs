@@ -4,15 +4,11 @@
 
 extern crate alloc;
 
-use exo_abi::Rights;
-use exo_abi::address::PAGE_SIZE;
 use exo_abi::upcall::Vector;
 use exo_linux::dispatcher::Exception;
-use exo_linux::executable::Executable;
-use exo_linux::options::{Attachment, Mode, Options};
+use exo_linux::options::Options;
 use exo_linux::process::Process;
-use exo_linux::rewrite::{Code, Rewriter};
-use exo_linux::{calls, dispatcher, fork, loader, message, stack};
+use exo_linux::{calls, dispatcher, fork, message};
 use exo_rt::context::Context;
 use exo_rt::local::Local;
 use exo_rt::system_call::Exit;
@@ -67,49 +63,14 @@ fn list_calls() {
 
 /// Loads the program; its first instruction and its stack.
 fn prepare() -> Result<(u64, u64), &'static str> {
-    const MEMORY: &str = "it does not fit into the memory; give more with --memory";
     let options = Options::parse(environment::arguments())?;
     let mut process = Process::new(options)
         .map_err(|_| "its root file system cannot be read; check it on the host (e2fsck)")?;
     process.enter_working_directory()?;
-    let file = process.find_program()?;
-    let executable = Executable::read(file)?;
-    if process.options.mode == Mode::Call {
-        rewrite(&mut process, &executable, file).map_err(|_| MEMORY)?;
-    }
-    let loaded = loader::load(&mut process.memory, &executable, file).map_err(|_| MEMORY)?;
-    let pointer = stack::build(&mut process, &loaded);
+    let start = process.start()?;
     open_console(&mut process);
     PROCESS.with(|slot| *slot = Some(process));
-    Ok((loaded.entry, pointer.map_err(|_| MEMORY)?))
-}
-
-/// Rewrites the call sites of a program that is not loaded yet.
-fn rewrite(
-    process: &mut Process,
-    executable: &Executable,
-    file: Attachment,
-) -> exo_linux::errno::Result<()> {
-    let bias = loader::bias(executable);
-    let lowest = executable
-        .segments
-        .iter()
-        .map(|segment| segment.address / PAGE_SIZE * PAGE_SIZE)
-        .min()
-        .unwrap_or(0);
-    let mut rewriter = Rewriter::new(&mut process.memory, bias + lowest)?;
-    for segment in &executable.segments {
-        if segment.rights.contains(Rights::EXECUTE) {
-            let code = Code {
-                start: bias + segment.address,
-                bytes: segment.file_bytes,
-                alias: file.view() + segment.offset,
-            };
-            rewriter.add_code(code, &mut process.statistics)?;
-        }
-    }
-    process.rewriter = Some(rewriter);
-    Ok(())
+    Ok(start)
 }
 
 /// Standard input, output and error.
@@ -152,8 +113,8 @@ fn handle_exception(fault: &mut Fault) -> Action {
         system_call::redirect(fault);
         with_process(|process| {
             process.statistics.traps += 1;
-            if let Some(rewriter) = &mut process.rewriter {
-                rewriter.add_trapped(return_address - SYSCALL_BYTES, &mut process.statistics);
+            if let Some(program) = &process.program {
+                program.add_trapped(return_address - SYSCALL_BYTES, &mut process.statistics);
             }
         });
         return Action::Resume;

@@ -8,6 +8,7 @@ mod copy;
 mod descriptor;
 mod device;
 mod event;
+mod execute;
 mod file;
 mod futex;
 mod group;
@@ -207,6 +208,7 @@ calls! {
     __NR_clone3 "clone3" 2 thread::clone_by_structure, whole;
     __NR_fork "fork" 0 child::fork, whole;
     __NR_vfork "vfork" 0 child::vfork, whole;
+    __NR_execve "execve" 3 execute::execute, whole;
     __NR_wait4 "wait4" 4 child::wait4;
     __NR_waitid "waitid" 5 child::waitid;
     __NR_getpgrp "getpgrp" 0 group::group;

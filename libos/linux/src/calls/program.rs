@@ -329,21 +329,31 @@ pub fn write_words(process: &mut Process, address: u64, words: &[u64]) -> Result
 
 /// Reads a string up to its zero, at most as long as a path.
 pub fn read_string(process: &mut Process, address: u64) -> Result<Vec<u8>> {
+    read_text(process, address, PATH_MAX, Errno::ENAMETOOLONG)
+}
+
+/// Reads a string of fewer than `most` bytes up to its zero; `error` where it is longer.
+pub fn read_text(
+    process: &mut Process,
+    address: u64,
+    most: usize,
+    error: Errno,
+) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let mut next = address;
-    while text.len() < PATH_MAX {
+    while text.len() < most {
         // Up to the end of a page: what follows may not be there, and need not.
         let mut part = vec![0; (PAGE_SIZE - next % PAGE_SIZE) as usize];
         read_into(process, next, &mut part)?;
         if let Some(length) = part.iter().position(|&byte| byte == 0) {
             text.extend_from_slice(part.get(..length).unwrap_or_default());
-            return match text.len() < PATH_MAX {
+            return match text.len() < most {
                 true => Ok(text),
-                false => Err(Errno::ENAMETOOLONG),
+                false => Err(error),
             };
         }
         next = next.saturating_add(part.len() as u64);
         text.extend(part);
     }
-    Err(Errno::ENAMETOOLONG)
+    Err(error)
 }

@@ -79,6 +79,15 @@ impl Descriptors {
         Ok(number)
     }
 
+    /// Frees those that say so, as another program is executed.
+    pub fn close_for_program(&mut self) {
+        for slot in &mut self.0 {
+            if slot.as_ref().is_some_and(|one| one.closes_on_exec) {
+                *slot = None;
+            }
+        }
+    }
+
     /// Frees a number.
     pub fn close(&mut self, number: u64) -> Result<()> {
         self.get(number)?;

@@ -11,7 +11,7 @@ use super::arena::Arena;
 use super::frames::{Capabilities, Run};
 use super::mapping::Batch;
 use super::region::{Kind, Region};
-use super::{ARENA_START, Memory};
+use super::{ARENA_START, Memory, is_present, mapping};
 use crate::errno::{Errno, Result};
 
 impl Memory {
@@ -37,6 +37,23 @@ impl Memory {
             return Err(error);
         }
         Ok(child)
+    }
+
+    /// Unmaps everything and gives all frames back: the process is about to execute another program.
+    pub fn clear(&mut self) -> Result<()> {
+        for region in self.regions.values() {
+            if region.rights != Rights::NONE {
+                mapping::unmap(region.pages.keys().copied().filter(is_present))?;
+            }
+        }
+        let arena = self.arena.pages(0, super::MEMORY_END);
+        mapping::unmap(arena.map(|(address, _)| address).filter(is_present))?;
+        self.give_back();
+        *self = Self {
+            capabilities: core::mem::take(&mut self.capabilities),
+            ..Self::new(self.frames.clone())
+        };
+        Ok(())
     }
 
     fn fork_region(

@@ -12,15 +12,13 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use exo_abi::Rights;
-use exo_abi::address::PAGE_SIZE;
 use exo_rt::program_memory;
 
 use crate::errno::{Errno, Result};
-use crate::memory::Memory;
-use crate::memory::region::Kind;
+use crate::memory::attached;
 use crate::statistics::Statistics;
 use site::Site;
+pub use trampoline::PAGES as TRAMPOLINE_PAGES;
 use trampoline::Trampolines;
 
 /// Bytes of a `syscall`.
@@ -37,8 +35,8 @@ pub struct Code {
     pub start: u64,
     /// Bytes.
     pub bytes: u64,
-    /// Where its first byte can be written.
-    pub alias: u64,
+    /// Physical address of its first byte; the others follow it.
+    pub physical: u64,
 }
 
 impl Code {
@@ -55,13 +53,13 @@ impl Code {
         Self {
             start: self.start + first,
             bytes: (offset + NEIGHBOURHOOD).min(self.bytes) - first,
-            alias: self.alias + first,
+            physical: self.physical + first,
         }
     }
 
     fn read(&self) -> Result<Vec<u8>> {
         let mut text = vec![0; self.bytes as usize];
-        program_memory::read(self.alias, &mut text)?;
+        program_memory::read(attached::view(self.physical), &mut text)?;
         Ok(text)
     }
 }
@@ -78,14 +76,10 @@ pub struct Rewriter {
 }
 
 impl Rewriter {
-    /// Makes room for trampolines just below `below`, within reach of the program's code.
-    pub fn new(memory: &mut Memory, below: u64) -> Result<Self> {
-        const PAGES: u64 = trampoline::PAGES;
-        let start = below.checked_sub(PAGES * PAGE_SIZE).ok_or(Errno::ENOMEM)?;
-        let first = memory.take_frames(PAGES).ok_or(Errno::ENOMEM)?;
-        memory.map_frames(start, first, PAGES, Rights::READ_EXECUTE, Kind::Lazy)?;
+    /// A rewriter whose trampolines lie at `start`, within reach of the program's code, in frames from `first` on.
+    pub fn new(start: u64, first: u64) -> Result<Self> {
         Ok(Self {
-            trampolines: Trampolines::new(start, memory.view(first))?,
+            trampolines: Trampolines::new(start, first)?,
             codes: Vec::new(),
             left: BTreeSet::new(),
             rewritten: BTreeMap::new(),
@@ -146,7 +140,8 @@ impl Rewriter {
         let mut jump = vec![0xe9];
         jump.extend(distance.to_le_bytes());
         jump.resize(site.bytes(), BREAKPOINT);
-        program_memory::write(code.alias + (site.start - code.start), &jump)?;
+        let place = attached::view(code.physical + (site.start - code.start));
+        program_memory::write(place, &jump)?;
         self.rewritten.insert(behind, site.address);
         Ok(())
     }

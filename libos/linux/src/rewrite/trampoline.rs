@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use exo_abi::address::PAGE_SIZE;
-use exo_rt::{program_memory, system_call};
+use exo_rt::{family, program_memory, system_call};
 use iced_x86::{
     BlockEncoder, BlockEncoderOptions, Code, Decoder, DecoderOptions, Instruction,
     InstructionBlock, MemoryOperand, Register,
@@ -20,18 +20,18 @@ const ALIGNMENT: u64 = 16;
 /// The trampolines of a program. The first word is the address of the personality's entry.
 pub struct Trampolines {
     start: u64,
-    /// Where they can be written.
-    alias: u64,
+    /// Their first frame.
+    first: u64,
     used: u64,
 }
 
 impl Trampolines {
-    /// None yet, in `PAGES` pages at `start`, which can be written at `alias`.
-    pub fn new(start: u64, alias: u64) -> Result<Self> {
-        program_memory::write(alias, &system_call::entry().to_le_bytes())?;
+    /// None yet, in `PAGES` pages at `start`, in frames from `first` on.
+    pub fn new(start: u64, first: u64) -> Result<Self> {
+        program_memory::write(family::view(first), &system_call::entry().to_le_bytes())?;
         Ok(Self {
             start,
-            alias,
+            first,
             used: ALIGNMENT,
         })
     }
@@ -44,7 +44,7 @@ impl Trampolines {
         if end > PAGES * PAGE_SIZE {
             return Err(Errno::ENOMEM);
         }
-        program_memory::write(self.alias + self.used, &code)?;
+        program_memory::write(family::view(self.first) + self.used, &code)?;
         self.used = end.next_multiple_of(ALIGNMENT);
         Ok((address, behind))
     }

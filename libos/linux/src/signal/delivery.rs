@@ -202,10 +202,10 @@ fn interrupt_call(process: &mut Process, action: &Action) {
         Interrupted::Give(value) => registers.rax = value,
         Interrupted::Restart if action.restarts() => {
             let behind = registers.rip;
-            registers.rip = match &process.rewriter {
-                Some(rewriter) => rewriter.instruction_before(behind),
-                None => behind - SYSCALL_BYTES,
-            };
+            let program = process.program.as_ref();
+            registers.rip = program
+                .and_then(|program| program.instruction_before(behind))
+                .unwrap_or(behind - SYSCALL_BYTES);
         }
         Interrupted::Restart | Interrupted::Fail => registers.rax = encode(Err(Errno::EINTR)),
     }

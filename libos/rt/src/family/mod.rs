@@ -14,7 +14,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, FRAME_WINDOW_SIZE, PAGE_SHIFT, PAGE_SIZE};
-use exo_abi::map::MapEntry;
+use exo_abi::map::{LARGE_PAGES, MapEntry};
 use exo_abi::upcall::Vector;
 use exo_abi::{Capability, Kind, Rights};
 use linked_list_allocator::Heap as FreeList;
@@ -173,8 +173,8 @@ fn map_view(address: u64) -> bool {
     let entry = MapEntry {
         address: VIEWS + first * PAGE_SIZE,
         frame: first,
-        pages: BLOCK_FRAMES as u32,
-        rights: Rights::READ_WRITE.0,
+        pages: 1,
+        rights: Rights::READ_WRITE.0 | LARGE_PAGES,
         capability: capability.0,
     };
     gate::page_map(&[entry]).is_ok()
