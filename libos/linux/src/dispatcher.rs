@@ -185,7 +185,7 @@ fn run(process: &mut Process) {
 
 /// Has an event come while the program runs: at the next deadline of a thread or expiration of a timer, and at the end of the turn where another
 /// thread waits for its own.
-pub fn set_timer(process: &mut Process) {
+fn set_timer(process: &mut Process) {
     let threads = &process.threads;
     let moments = [threads.next_deadline(), process.timers.next()];
     let armed = threads.armed.unwrap_or(u64::MAX);

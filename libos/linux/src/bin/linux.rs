@@ -126,6 +126,10 @@ fn handle_exception(fault: &mut Fault) -> Action {
     let (write, fetch) = (fault.error_code & 2 != 0, fault.error_code & 16 != 0);
     let handled = with_process(|process| {
         if is_page_fault && process.memory.handle_fault(fault.address, write, fetch) {
+            // An event that came meanwhile would else wait for the next call.
+            if system_call::has_notice() {
+                system_call::interrupt(&mut fault.rip, &mut fault.rflags);
+            }
             return;
         }
         let exception = Exception::new(process, fault);
@@ -152,10 +156,12 @@ fn handle_interruption(fault: &mut Fault) {
 fn member_main(seat: usize) -> ! {
     install_handlers();
     let context = family::with_lock(|| {
-        let mut process = fork::receive(seat)?;
-        dispatcher::set_timer(&mut process);
-        let context = Context::clone(&process.threads.current.context);
+        let process = fork::receive(seat)?;
+        let mut context = Context::clone(&process.threads.current.context);
         PROCESS.with(|slot| *slot = Some(process));
+        // The dispatcher looks first whether there is anything to do.
+        let registers = &mut context.registers;
+        system_call::interrupt(&mut registers.rip, &mut registers.rflags);
         Some(context)
     });
     system_call::start(&context.expect("a process starts with what its maker hands over"))
