@@ -178,7 +178,10 @@ fn run(process: &mut Process) {
         let thread = &process.threads.current;
         if thread.can_run() && !thread.calls && !process.signals.stopped {
             set_timer(process);
-            return;
+            // A moment that is over already comes as an event at once, in the personality itself.
+            if !system_call::has_notice() {
+                return;
+            }
         }
     }
 }
