@@ -140,3 +140,92 @@ fn goroutines_and_their_garbage_collector_work() {
     let program = build(folder.path(), &["go", "build"], "goroutines.go", &[]);
     compare(&program, &[], &[]);
 }
+
+/// A root file system with busybox under all its names, and a tree of files in `t`.
+fn tools(folder: &Path) -> PathBuf {
+    let root = folder.to_owned();
+    let busybox = exo_tests::linux::busybox();
+    for name in ["bin", "t/d"] {
+        std::fs::create_dir_all(root.join(name)).unwrap();
+    }
+    std::fs::copy(&busybox, root.join("bin/busybox")).unwrap();
+    let names = Command::new(&busybox).arg("--list").output().unwrap();
+    for name in String::from_utf8(names.stdout).unwrap().lines() {
+        // It names itself too.
+        let _ = std::os::unix::fs::symlink("busybox", root.join("bin").join(name));
+    }
+    std::fs::write(root.join("t/d/file"), "a file").unwrap();
+    std::fs::write(root.join("t/d/other"), "another").unwrap();
+    let large: Vec<u8> = (0..120_000u32)
+        .map(|number| (number * 7 / 3) as u8)
+        .collect();
+    std::fs::write(root.join("t/large"), large).unwrap();
+    std::fs::copy(source("tools.sh"), root.join("t/tools.sh")).unwrap();
+    root
+}
+
+#[test]
+fn busyboxs_shell_and_tools_do_a_days_work() {
+    require_kvm!();
+    let [here, there] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let root = tools(here.path());
+    let machine = Machine::new("sh")
+        .option("--root")
+        .option(&root)
+        .option("--workdir")
+        .option("/t")
+        .option("--env")
+        .option("PATH=/bin")
+        .argument("tools.sh");
+    let outcome = machine.run();
+    let root = tools(there.path());
+    let host = Command::new(root.join("bin/sh"))
+        .arg("tools.sh")
+        .current_dir(root.join("t"))
+        .env_clear()
+        .env("PATH", root.join("bin"))
+        .output()
+        .unwrap();
+    let expected = String::from_utf8_lossy(&host.stdout);
+    assert_eq!(outcome.stdout(), expected, "{}", outcome.describe());
+    assert_eq!(outcome.status(), host.status.code().unwrap_or(-1));
+}
+
+#[test]
+fn programs_of_the_host_run_with_their_interpreter_and_libraries() {
+    require_kvm!();
+    let folder = tempfile::tempdir().unwrap();
+    let program = Path::new("/bin/ls");
+    let listed = Command::new("ldd").arg(program).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let files = listed
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+        .map(Path::new)
+        .chain([program]);
+    for file in files {
+        let copy = folder.path().join(file.strip_prefix("/").unwrap());
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(file, copy).unwrap();
+    }
+    std::fs::create_dir(folder.path().join("d")).unwrap();
+    std::fs::write(folder.path().join("d/file"), "a file").unwrap();
+    for mode in MODES {
+        let outcome = Machine::new("/bin/ls")
+            .option("--root")
+            .option(folder.path())
+            .option("--mode")
+            .option(mode)
+            .argument("-l")
+            .argument("/d/file")
+            .argument("/nowhere")
+            .run()
+            .expect_status(2);
+        assert!(outcome.stdout().contains(" 6 "), "{}", outcome.describe());
+        assert!(
+            outcome.stderr().contains("No such file or directory"),
+            "{}",
+            outcome.describe()
+        );
+    }
+}

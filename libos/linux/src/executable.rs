@@ -13,6 +13,7 @@ use object::elf::{
 };
 use object::read::elf::{FileHeader, ProgramHeader};
 
+use crate::files::path::PATH_MAX;
 use crate::options::Attachment;
 
 /// A part of the file, and where it goes.
@@ -37,6 +38,8 @@ pub struct Executable {
     pub segments: Vec<Segment>,
     /// First instruction, as linked.
     pub entry: u64,
+    /// The path of what loads the libraries that it is linked with, if it is.
+    pub interpreter: Option<Vec<u8>>,
     /// Whether it may be loaded anywhere.
     pub is_relocatable: bool,
     /// Where its program headers are in memory, as linked.
@@ -63,12 +66,11 @@ impl Executable {
         let headers = header
             .program_headers(LittleEndian, head)
             .map_err(|_| "its program headers lie outside its first 64 KiB")?;
-        if headers
+        let interpreter = headers
             .iter()
-            .any(|one| one.p_type(LittleEndian) == PT_INTERP)
-        {
-            return Err("it is dynamically linked; link it with -static");
-        }
+            .find(|one| one.p_type(LittleEndian) == PT_INTERP)
+            .map(|one| path(one, file))
+            .transpose()?;
         let segments = headers
             .iter()
             .filter(|one| one.p_type(LittleEndian) == PT_LOAD && one.p_memsz(LittleEndian) != 0)
@@ -89,8 +91,27 @@ impl Executable {
             header_count: headers.len() as u64,
             entry: header.e_entry(LittleEndian),
             is_relocatable: kind == ET_DYN,
+            interpreter,
             segments,
         })
+    }
+}
+
+/// The path in a `PT_INTERP` header, which ends with a zero.
+fn path(header: &ProgramHeader64<LittleEndian>, file: Attachment) -> Result<Vec<u8>, &'static str> {
+    const BAD: &str = "the name of its interpreter lies outside its file";
+    let (offset, bytes) = (header.p_offset(LittleEndian), header.p_filesz(LittleEndian));
+    let inside = offset
+        .checked_add(bytes)
+        .is_some_and(|end| end <= file.bytes);
+    if !inside || bytes > PATH_MAX as u64 {
+        return Err(BAD);
+    }
+    let mut text = vec![0; bytes as usize];
+    program_memory::read(file.view() + offset, &mut text).map_err(|_| BAD)?;
+    match text.pop() {
+        Some(0) => Ok(text),
+        _ => Err(BAD),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Brings executables into memory: each once, with its call sites rewritten, for all processes that run it.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -20,14 +21,20 @@ use crate::statistics::Statistics;
 
 /// Where executables go that may be loaded anywhere.
 const RELOCATED_BASE: u64 = 0x4000_0000;
+/// Where those go that load the libraries of others.
+const INTERPRETER_BASE: u64 = 0x3100_0000_0000;
 
 /// What the start of a program needs to know of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Loaded {
     /// What is added to every address of the file.
     pub bias: u64,
-    /// First instruction.
+    /// Its first instruction.
     pub entry: u64,
+    /// The first instruction that is executed: that of its interpreter, if it has one.
+    pub start: u64,
+    /// What is added to every address of the interpreter; 0: there is none.
+    pub interpreter: u64,
     /// Program headers.
     pub headers_address: u64,
     /// How many.
@@ -55,17 +62,41 @@ pub struct Program {
     /// Where trampolines go, and their first frame.
     trampolines: Option<(u64, u64)>,
     rewriter: RefCell<Option<Rewriter>>,
+    /// What loads its libraries.
+    interpreter: Option<Box<Self>>,
 }
 
 impl Program {
-    /// The program of a file, all of whose contents are `file`.
-    pub fn new(process: &mut Process, executable: &Executable, file: Attachment) -> Result<Self> {
+    /// The program of a file, all of whose contents are `file`, with its interpreter.
+    pub fn new(
+        process: &mut Process,
+        executable: &Executable,
+        file: Attachment,
+        interpreter: Option<(&Executable, Attachment)>,
+    ) -> Result<Self> {
+        let mut program = Self::at(RELOCATED_BASE, process, executable, file)?;
+        if let Some((executable, file)) = interpreter {
+            let interpreter = Self::at(INTERPRETER_BASE, process, executable, file)?;
+            program.loaded.start = interpreter.loaded.entry;
+            program.loaded.interpreter = interpreter.loaded.bias;
+            program.interpreter = Some(Box::new(interpreter));
+        }
+        Ok(program)
+    }
+
+    /// The program of a file, at `base` if it may be loaded anywhere.
+    fn at(
+        base: u64,
+        process: &mut Process,
+        executable: &Executable,
+        file: Attachment,
+    ) -> Result<Self> {
         let rewrites = process.options.mode == Mode::Call;
         let Process {
             memory, statistics, ..
         } = process;
         let bias = match executable.is_relocatable {
-            true => RELOCATED_BASE,
+            true => base,
             false => 0,
         };
         let first = file.physical / PAGE_SIZE;
@@ -89,11 +120,14 @@ impl Program {
             loaded: Loaded {
                 bias,
                 entry: bias + executable.entry,
+                start: bias + executable.entry,
+                interpreter: 0,
                 headers_address: bias + executable.headers_address,
                 header_count: executable.header_count,
             },
             trampolines: None,
             rewriter: RefCell::new(None),
+            interpreter: None,
         };
         if rewrites {
             program.rewrite(memory, statistics)?;
@@ -128,8 +162,17 @@ impl Program {
         Ok(())
     }
 
+    /// The interpreter, if an address is above where that starts.
+    fn interpreter_of(&self, address: u64) -> Option<&Self> {
+        let interpreter = self.interpreter.as_deref();
+        interpreter.filter(|interpreter| address >= interpreter.loaded.bias)
+    }
+
     /// Rewrites a site that has trapped.
     pub fn add_trapped(&self, address: u64, statistics: &mut Statistics) {
+        if let Some(interpreter) = self.interpreter_of(address) {
+            return interpreter.add_trapped(address, statistics);
+        }
         if let Some(rewriter) = &mut *self.rewriter.borrow_mut() {
             rewriter.add_trapped(address, statistics);
         }
@@ -137,6 +180,9 @@ impl Program {
 
     /// The instruction whose call returns to `address`.
     pub fn instruction_before(&self, address: u64) -> Option<u64> {
+        if let Some(interpreter) = self.interpreter_of(address) {
+            return interpreter.instruction_before(address);
+        }
         let rewriter = self.rewriter.borrow();
         rewriter
             .as_ref()
@@ -145,6 +191,9 @@ impl Program {
 
     /// Maps it into the memory of a process, which has no program.
     pub fn load(&self, memory: &mut Memory) -> Result<Loaded> {
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.load(memory)?;
+        }
         let mut end = 0;
         for Part { segment, shared } in &self.parts {
             let distance = segment.address % PAGE_SIZE;

@@ -77,7 +77,7 @@ pub fn build(
         (AT_PHENT, HEADER_BYTES),
         (AT_PHNUM, loaded.header_count),
         (AT_PAGESZ, PAGE_SIZE),
-        (AT_BASE, 0),
+        (AT_BASE, loaded.interpreter),
         (AT_FLAGS, 0),
         (AT_ENTRY, loaded.entry),
         (AT_UID, 0),

@@ -12,6 +12,7 @@ use crate::files::data::{Base, Data};
 use crate::files::node::{Content, Node};
 use crate::files::path;
 use crate::loader::Program;
+use crate::options::Attachment;
 use crate::process::Process;
 use crate::stack;
 
@@ -70,11 +71,37 @@ impl Process {
         let file = data.borrow_mut().whole(&mut self.memory);
         let file = file.map_err(Refusal::Error)?;
         let executable = Executable::read(file).map_err(Refusal::Executable)?;
-        let program = Program::new(self, &executable, file).map_err(Refusal::Error)?;
+        let interpreter = match &executable.interpreter {
+            Some(path) => Some(self.interpreter(path).map_err(Refusal::Executable)?),
+            None => None,
+        };
+        let interpreter = interpreter
+            .as_ref()
+            .map(|(executable, file)| (executable, *file));
+        let program = Program::new(self, &executable, file, interpreter);
+        let program = program.map_err(Refusal::Error)?;
         let program = Rc::new(program);
         let mut programs = self.family.programs.borrow_mut();
         programs.insert(key, program.clone());
         Ok(program)
+    }
+
+    /// What loads the libraries of a program, from the root file system.
+    fn interpreter(&mut self, path: &[u8]) -> Result<(Executable, Attachment), &'static str> {
+        let (node, _) = self.find_executable(path).map_err(
+            |_| "it is dynamically linked; link it with -static, or give a root file system that has its interpreter and libraries (--root)",
+        )?;
+        let data = node
+            .data()
+            .map_err(|_| "its interpreter is no regular file")?;
+        let file = data.borrow_mut().whole(&mut self.memory);
+        let file = file
+            .map_err(|_| "its interpreter does not fit into the memory; give more with --memory")?;
+        let executable = Executable::read(file)?;
+        match executable.interpreter {
+            None => Ok((executable, file)),
+            Some(_) => Err("its interpreter has an interpreter itself"),
+        }
     }
 
     /// Brings a program into memory, in which there is none; its first instruction and its stack.
@@ -88,7 +115,7 @@ impl Process {
         let loaded = program.load(&mut self.memory)?;
         self.program = Some(program);
         let stack = stack::build(self, &loaded, path, arguments, variables)?;
-        Ok((loaded.entry, stack))
+        Ok((loaded.start, stack))
     }
 
     /// The file that the options name, and its path.
