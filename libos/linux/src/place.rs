@@ -203,12 +203,8 @@ impl Shared {
                 of,
             )?;
         }
-        for (start, first, pages) in [
-            (range.start, own, pages),
-            (family::FAMILY_BASE, heap, family::FIRST_PAGES),
-        ] {
-            batch.add(start, first, pages, Rights::READ_WRITE, of(first))?;
-        }
-        batch.flush()
+        batch.add(range.start, own, pages, Rights::READ_WRITE, of(own))?;
+        batch.flush()?;
+        family::map_first(target, of(heap)).map_err(|_| Errno::ENOMEM)
     }
 }

@@ -19,6 +19,7 @@ use exo_abi::upcall::Vector;
 use exo_abi::{Capability, Kind, Rights};
 use linked_list_allocator::Heap as FreeList;
 
+use crate::gate::Target;
 use crate::upcall::Fault;
 use crate::{environment, gate, processor, window};
 pub use heap::Heap;
@@ -32,10 +33,8 @@ pub const FAMILY_BASE: u64 = 0x3f00_0040_0000;
 pub const VIEWS: u64 = 0x3e00_0000_0000;
 /// Their end.
 const VIEWS_END: u64 = VIEWS + FRAME_WINDOW_SIZE;
-/// Pages of a chunk. It divides a block, so that a chunk lies in one page table.
-const CHUNK_PAGES: u64 = 64;
-/// Bytes of a chunk.
-const CHUNK_BYTES: u64 = CHUNK_PAGES * PAGE_SIZE;
+/// Bytes of a chunk: one page of 2 MiB.
+const CHUNK_BYTES: u64 = BLOCK_SIZE;
 
 /// The beginning of the heap.
 #[repr(C)]
@@ -117,8 +116,11 @@ pub fn first_frame() -> u64 {
     header().first_frame.load(Ordering::Relaxed)
 }
 
-/// Pages of the heap that whoever makes a member maps there, from [`FAMILY_BASE`] on: the member maps the others by itself.
-pub const FIRST_PAGES: u64 = CHUNK_PAGES;
+/// Maps the first chunk of the heap in a member that is made, under its own capability: the others it maps by itself.
+pub fn map_first(target: Target, capability: Capability) -> Result<(), exo_abi::Error> {
+    let entry = chunk(FAMILY_BASE, first_frame(), capability);
+    gate::page_map_in(target, &[entry]).map(drop)
+}
 
 /// The physical address of one of the heap; `None` for any other address.
 pub fn physical(address: u64) -> Option<u64> {
@@ -130,16 +132,19 @@ pub fn physical(address: u64) -> Option<u64> {
         .then(|| (first_frame() << PAGE_SHIFT) + offset)
 }
 
-/// Maps the chunk at `address` to frames from `first` on.
-fn map_chunk(address: u64, first: u64, capability: Capability) -> Result<(), exo_abi::Error> {
-    let entry = MapEntry {
+/// How the chunk at `address` is mapped to frames from `first` on.
+fn chunk(address: u64, first: u64, capability: Capability) -> MapEntry {
+    MapEntry {
         address,
         frame: first,
-        pages: CHUNK_PAGES as u32,
-        rights: Rights::READ_WRITE.0,
+        pages: 1,
+        rights: Rights::READ_WRITE.0 | LARGE_PAGES,
         capability: capability.0,
-    };
-    gate::page_map(&[entry]).map(drop)
+    }
+}
+
+fn map_chunk(address: u64, first: u64, capability: Capability) -> Result<(), exo_abi::Error> {
+    gate::page_map(&[chunk(address, first, capability)]).map(drop)
 }
 
 /// Maps the chunk of the heap that holds `address`; false where the heap has none.
