@@ -91,7 +91,7 @@ pub static VCPU_AREAS: Areas = Areas(UnsafeCell::new(
             since: 0,
             allowance: 0,
             grace: 0,
-            terms: NO_TERMS,
+            terms: 0,
             current: 0,
             stacks: UnsafeCell::new([0; (1 << AREA_SHIFT) - HEADER]),
         }
@@ -116,6 +116,9 @@ pub fn start_area(index: usize) -> u64 {
     unsafe { field(offset_of!(Area, exception_stack)).write(task_state(index, RSP0)) };
     // SAFETY: as above.
     unsafe { field(offset_of!(Area, index)).write(index as u64) };
+    // Not in the image: one word that is not zero would bring the stacks of all vCPUs into it.
+    // SAFETY: as above.
+    unsafe { field(offset_of!(Area, terms)).write(NO_TERMS) };
     address
 }
 
