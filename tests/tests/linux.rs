@@ -253,3 +253,20 @@ fn a_dynamic_program_is_refused_with_a_reason() {
         outcome.describe()
     );
 }
+
+#[test]
+fn every_operation_that_is_compared_with_the_host_is_there() {
+    require_kvm!();
+    let folder = tempfile::tempdir().unwrap();
+    let program = build(folder.path(), "compare");
+    let outcome = Machine::new(&program).run().expect_status(0);
+    let lines: Vec<_> = outcome.stdout().lines().collect();
+    assert_eq!(lines.len(), 20, "{}", outcome.stdout());
+    for line in lines {
+        let time = line
+            .split(' ')
+            .nth(1)
+            .and_then(|time| time.parse::<f64>().ok());
+        assert!(time.is_some(), "{line}");
+    }
+}

@@ -157,7 +157,12 @@ impl Process {
             return Err(Errno::EACCES);
         }
         self.credentials.check(node, EXECUTE)?;
-        Ok((node.clone(), place.path()?))
+        let path = match &self.executable {
+            // The program itself may lie outside the root file system.
+            Some((own, path)) if Rc::ptr_eq(own, node) => path.clone(),
+            _ => place.path()?,
+        };
+        Ok((node.clone(), path))
     }
 }
 
