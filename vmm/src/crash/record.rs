@@ -5,8 +5,9 @@ use exo_abi::crash::{
     CrashThread,
 };
 use kvm_ioctls::VcpuFd;
-use vm_memory::{ByteValued, Bytes, GuestAddress};
+use vm_memory::{ByteValued, Bytes};
 
+use crate::machine::registers::translate;
 use crate::memory::{GuestMemory, Plain};
 
 /// Bytes of a page, within which a translation holds.
@@ -33,7 +34,7 @@ impl View<'_> {
             let length = ((PAGE - next % PAGE) as usize).min(to.len() - done);
             let part = to.get_mut(done..done + length);
             let read = part
-                .zip(self.translate(next))
+                .zip(translate(self.vcpu, next))
                 .is_some_and(|(part, physical)| self.memory.read_slice(part, physical).is_ok());
             if !read {
                 return false;
@@ -41,11 +42,6 @@ impl View<'_> {
             done += length;
         }
         true
-    }
-
-    fn translate(&self, address: u64) -> Option<GuestAddress> {
-        let translation = self.vcpu.translate_gva(address).ok()?;
-        (translation.valid != 0).then_some(GuestAddress(translation.physical_address))
     }
 
     fn read_object<T: Copy>(&self, address: u64) -> Option<T>

@@ -29,6 +29,7 @@ use super::registers;
 use super::stops::{Action, Event, Plan, Stops};
 use crate::machine::Threads;
 use crate::machine::processor::Surroundings;
+use crate::machine::registers::translate;
 
 /// Why gdb stops.
 pub type StopReason = MultiThreadStopReason<u64>;
@@ -215,14 +216,6 @@ impl Guest {
             .ok_or(TargetError::NonFatal)
     }
 
-    /// Physical address of a linear one, as the page tables of a vCPU show it.
-    fn translate(&self, address: u64, thread: Tid) -> TargetResult<Option<u64>, Self> {
-        self.execute(thread, move |vcpu| {
-            let translation = vcpu.translate_gva(address).ok()?;
-            (translation.valid != 0).then_some(translation.physical_address)
-        })
-    }
-
     /// Does something with each part of a range that lies in one page, as far as it is mapped: physical address, place in the range.
     fn for_each_page(
         &self,
@@ -237,10 +230,8 @@ impl Guest {
                 break;
             };
             let length = ((PAGE - address % PAGE) as usize).min(bytes - done);
-            match self.translate(address, thread)? {
-                Some(physical) if work(GuestAddress(physical), done..done + length) => {
-                    done += length
-                }
+            match self.execute(thread, move |vcpu| translate(vcpu, address))? {
+                Some(physical) if work(physical, done..done + length) => done += length,
                 _ => break,
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kvm_ioctls::VcpuFd;
 use vm_memory::{Bytes, GuestAddress};
 
+use crate::machine::registers::translate;
 use crate::memory::GuestMemory;
 
 /// The instruction `int3`.
@@ -54,13 +55,9 @@ impl Patches {
     /// Writes those that the page tables of a vCPU show by now, which are those of an environment.
     pub fn apply(&mut self, vcpu: &VcpuFd) {
         for patch in self.patches.iter_mut().filter(|one| one.place.is_none()) {
-            let Ok(translation) = vcpu.translate_gva(patch.address) else {
+            let Some(physical) = translate(vcpu, patch.address) else {
                 continue;
             };
-            let physical = GuestAddress(translation.physical_address);
-            if translation.valid == 0 {
-                continue;
-            }
             let byte = self.memory.read_obj::<u8>(physical);
             if let Ok(byte) = byte
                 && self.memory.write_obj(INT3, physical).is_ok()

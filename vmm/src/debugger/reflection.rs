@@ -9,10 +9,11 @@ use exo_abi::call::CALL_BASE;
 use kvm_bindings::{kvm_regs, kvm_segment};
 use kvm_ioctls::VcpuFd;
 use object::{Object, ObjectSymbol};
-use vm_memory::{Bytes, GuestAddress};
+use vm_memory::{Address, Bytes};
 
 use super::patches::Patches;
 use crate::error::Error;
+use crate::machine::registers::translate;
 use crate::memory::GuestMemory;
 
 /// RFLAGS: trap after the next instruction.
@@ -130,14 +131,10 @@ struct Frame {
 
 impl Frame {
     fn read(vcpu: &VcpuFd, memory: &GuestMemory, address: u64) -> Option<Self> {
-        let translation = vcpu.translate_gva(address).ok()?;
-        if translation.valid == 0 {
-            return None;
-        }
+        let start = translate(vcpu, address)?;
         let mut words = [0; 5];
         for (word, offset) in words.iter_mut().zip((0..).step_by(size_of::<u64>())) {
-            let physical = GuestAddress(translation.physical_address.checked_add(offset)?);
-            *word = memory.read_obj(physical).ok()?;
+            *word = memory.read_obj(start.checked_add(offset)?).ok()?;
         }
         let [rip, cs, rflags, rsp, ss] = words;
         Some(Self {

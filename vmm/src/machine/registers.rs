@@ -66,19 +66,21 @@ pub fn set_boot_state(vcpu: &VcpuFd, entry: u32) -> Result<(), Error> {
         .map_err(|error| Error::system("setting registers (KVM_SET_REGS)", error))
 }
 
+/// Physical address of a linear one, as the page tables of a stopped vCPU show it.
+pub fn translate(vcpu: &VcpuFd, address: u64) -> Option<GuestAddress> {
+    let translation = vcpu.translate_gva(address).ok()?;
+    (translation.valid != 0).then_some(GuestAddress(translation.physical_address))
+}
+
 /// The registers as text, several lines, with the bytes at RIP where they can be read.
 pub fn describe(vcpu: &VcpuFd, memory: &GuestMemory) -> String {
     let (Ok(g), Ok(s)) = (vcpu.get_regs(), vcpu.get_sregs()) else {
         return "registers cannot be read".into();
     };
     let mut code = String::new();
-    if let Ok(translation) = vcpu.translate_gva(g.rip)
-        && translation.valid != 0
-    {
+    if let Some(physical) = translate(vcpu, g.rip) {
         let mut bytes = [0; 16];
-        let read = memory
-            .read(&mut bytes, GuestAddress(translation.physical_address))
-            .unwrap_or(0);
+        let read = memory.read(&mut bytes, physical).unwrap_or(0);
         for byte in bytes.iter().take(read) {
             code.push_str(&format!(" {byte:02x}"));
         }
