@@ -165,6 +165,14 @@ fn timers_and_turns_come_in_the_midst_of_computing() {
 }
 
 #[test]
+fn an_event_is_not_lost_at_the_end_of_a_call() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "events");
+    compare(&program, &[]);
+}
+
+#[test]
 fn signals_go_between_processes_as_on_the_host() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");

@@ -76,9 +76,7 @@ pub fn handle_call(process: &mut Process, fault: &mut Fault) -> Exit {
 
 /// Whether something has happened that the thread has to look at before it goes on.
 fn has_news(process: &Process) -> bool {
-    process.threads.run_queue.attention.get()
-        || system_call::has_notice()
-        || process.family.outside.has_news()
+    process.threads.run_queue.attention.get() || process.family.outside.has_news()
 }
 
 /// An exception that is the program's own affair.
@@ -99,9 +97,14 @@ impl Exception {
     }
 }
 
-/// Something has interrupted the program between two calls: an exception that is its own affair, or the end of a turn.
-pub fn handle_interruption(process: &mut Process, fault: &mut Fault, exception: Option<Exception>) {
-    process.threads.current.context.save(fault, Entered::Upcall);
+/// Something has interrupted the program between two calls, or at the end of one: an exception that is its own affair, or the end of a turn.
+pub fn handle_interruption(
+    process: &mut Process,
+    fault: &mut Fault,
+    entered: Entered,
+    exception: Option<Exception>,
+) {
+    process.threads.current.context.save(fault, entered);
     if let Some(exception) = exception {
         process.threads.current.signals.exception = exception.record;
         delivery::force(process, exception.information);
@@ -178,10 +181,7 @@ fn run(process: &mut Process) {
         let thread = &process.threads.current;
         if thread.can_run() && !thread.calls && !process.signals.stopped {
             set_timer(process);
-            // A moment that is over already comes as an event at once, in the personality itself.
-            if !system_call::has_notice() {
-                return;
-            }
+            return;
         }
     }
 }

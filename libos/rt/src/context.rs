@@ -33,11 +33,12 @@ static SAVED: AtomicU32 = AtomicU32::new(0);
 
 /// How a [`Fault`] came to be, and so what of it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
 pub enum Entered {
     /// By a call: x87 and MXCSR are still in the processor, flags are lost.
-    Call,
+    Call = 0,
     /// By an upcall: everything is there.
-    Upcall,
+    Upcall = 1,
 }
 
 /// All registers of a thread.

@@ -14,6 +14,7 @@ use exo_abi::interface_page::InterfacePage;
 use exo_abi::{Call, Error};
 
 use crate::shared::ENVIRONMENT;
+use crate::system_call::Interrupted;
 use crate::{environment, gate, processor, shared, system_call, window};
 
 /// Called for an interrupt. What it interrupts may hold the console or the heap; it must not switch, nor touch what may fault.
@@ -74,12 +75,12 @@ unsafe extern "C" {
     static exo_event: u8;
 }
 
-/// Called on the event stack; 1 where what was interrupted does not go on at once, but its personality takes it.
-extern "C" fn handle() -> u64 {
+/// Called on the event stack; how what was interrupted goes on.
+extern "C" fn handle() -> Interrupted {
     call_handler();
     let word =
         |number: usize| ENVIRONMENT.word(offset_of!(EnvironmentPage, event_frame) + 8 * number);
-    system_call::notice(word(0), word(2)).into()
+    system_call::notice(word(0), word(2))
 }
 
 fn call_handler() {
@@ -189,6 +190,8 @@ global_asm!(
 
     // To the personality, which gives the credit when it has taken all registers.
     "2:",
+    "cmp ebx, {program}",
+    "jne exo_late",                         // ebx = how
     "movabs rax, {frame}",
     "mov rax, [rax + 24]",                  // RSP
     "mov [rip + exo_event_stack], rax",
@@ -227,4 +230,5 @@ global_asm!(
     interface = const INTERFACE_PAGE,
     gate = const offset_of!(InterfacePage, gate_entry),
     credit_bit = const UPCALL_CREDIT,
+    program = const Interrupted::Program as u64,
 );

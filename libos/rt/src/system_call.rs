@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use exo_abi::address::FRAME_WINDOW;
 use exo_abi::upcall::{VECTOR_SYSCALL, Vector};
 
-use crate::context::{self, Context};
+use crate::context::{self, Context, Entered};
 use crate::processor::MXCSR_DEFAULT;
 use crate::upcall::Fault;
 
@@ -60,8 +60,9 @@ pub fn redirect(fault: &mut Fault) {
     fault.rflags = FLAGS;
 }
 
-/// Handles an interruption of the program between two calls; all registers are in the fault, and go on as they then stand there.
-pub type InterruptionHandler = fn(&mut Fault);
+/// Handles an interruption of the program between two calls, or at the end of one; the registers go on as they then stand in the fault, all of
+/// them.
+pub type InterruptionHandler = fn(&mut Fault, Entered);
 
 static INTERRUPTION_HANDLER: AtomicUsize = AtomicUsize::new(0);
 /// Where the program was interrupted, and its flags, from [`interrupt`] to the entry.
@@ -77,33 +78,61 @@ pub fn is_program(instruction: u64) -> bool {
     instruction < FRAME_WINDOW && !crate::program_memory::image().contains(&instruction)
 }
 
-/// An event came while the personality itself ran.
-static NOTICED: AtomicBool = AtomicBool::new(false);
+/// An event came while the personality itself ran. Both ways to the program look at it last of all.
+pub(crate) static NOTICED: AtomicBool = AtomicBool::new(false);
 
-/// Whether an event has come while the personality itself ran, since [`take_notice`].
-pub fn has_notice() -> bool {
-    NOTICED.load(Ordering::Relaxed)
-}
-
-/// Forgets that.
+/// Whether an event has come while the personality itself ran, since it was asked last.
 pub fn take_notice() -> bool {
     let noticed = NOTICED.load(Ordering::Relaxed);
     NOTICED.store(false, Ordering::Relaxed);
     noticed
 }
 
-/// An event has come: whether it goes to the handler of interruptions, since it has interrupted the program there, with these flags.
-pub(crate) fn notice(instruction: u64, flags: u64) -> bool {
+/// What an event has interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Interrupted {
+    /// What goes on by itself, and looks for events later; or there is no handler of interruptions.
+    Other = 0,
+    /// The program: the handler of interruptions is next.
+    Program = 1,
+    /// The way from a call to the program, behind the last look for events. What it goes on with lies unchanged where it was saved, so the handler
+    /// is next, as if the event had come before.
+    Call = 2,
+    /// The way from an upcall to the program, or from the handler: likewise.
+    Resume = 3,
+}
+
+/// An event has come, and has interrupted this instruction and these flags.
+pub(crate) fn notice(instruction: u64, flags: u64) -> Interrupted {
+    let lies = |begin: &'static u8, end: &'static u8| {
+        let address = |place: &'static u8| &raw const *place as u64;
+        (address(begin)..address(end)).contains(&instruction)
+    };
     if INTERRUPTION_HANDLER.load(Ordering::Relaxed) == 0 {
-        return false;
+        return Interrupted::Other;
     }
-    let is_program = is_program(instruction);
-    if is_program {
+    if is_program(instruction) {
         keep(instruction, flags);
-    } else {
-        NOTICED.store(true, Ordering::Relaxed);
+        return Interrupted::Program;
     }
-    is_program
+    NOTICED.store(true, Ordering::Relaxed);
+    // SAFETY: labels in code and a word of data, whose addresses are taken only; the word is whole, as no upcall interrupts its store, and what it
+    // points to, is a state that is about to be loaded, if the instruction lies there.
+    unsafe {
+        if lies(&exo_call_exit_begin, &exo_call_exit_end) {
+            Interrupted::Call
+        } else if lies(&exo_resume_begin, &exo_resume_end) && goes_to_program(&*exo_resume_state) {
+            Interrupted::Resume
+        } else {
+            Interrupted::Other
+        }
+    }
+}
+
+/// Whether a state that is about to be loaded is the program's.
+extern "C" fn goes_to_program(state: &Fault) -> bool {
+    is_program(state.rip)
 }
 
 fn keep(instruction: u64, flags: u64) {
@@ -144,6 +173,16 @@ unsafe extern "C" {
     static exo_system_call_entry: u8;
     /// The entry for what was interrupted.
     static exo_interruption_entry: u8;
+    /// From here the way from a call to the program changes registers only.
+    static exo_call_exit_begin: u8;
+    /// Its end.
+    static exo_call_exit_end: u8;
+    /// From here the way from a saved state does.
+    static exo_resume_begin: u8;
+    /// Its end.
+    static exo_resume_end: u8;
+    /// The state.
+    static exo_resume_state: *const Fault;
 }
 
 extern "C" fn handle(call: &mut Fault) -> Exit {
@@ -154,13 +193,13 @@ extern "C" fn handle(call: &mut Fault) -> Exit {
     handler(call)
 }
 
-extern "C" fn handle_interruption(fault: &mut Fault) {
+extern "C" fn handle_interruption(fault: &mut Fault, entered: Entered) {
     let handler = INTERRUPTION_HANDLER.load(Ordering::Relaxed);
     assert!(handler != 0, "an interruption, and nobody handles them");
     // SAFETY: `set_interruption_handler` alone writes it, from an `InterruptionHandler`.
     let handler: InterruptionHandler =
         unsafe { core::mem::transmute::<usize, InterruptionHandler>(handler) };
-    handler(fault);
+    handler(fault, entered);
 }
 
 /// Where the SSE registers lie. x87 and MXCSR stay the program's.
@@ -198,6 +237,9 @@ global_asm!(
     "call {handle}",
     "test eax, eax",
     "jnz exo_resume",
+    "exo_call_exit_begin:",
+    "cmp byte ptr [rip + {noticed}], 0",
+    "jne exo_late_call",
     ".irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
     "movaps xmm\\number, [rsp + {vectors} + 16 * \\number]",
     ".endr",
@@ -217,6 +259,7 @@ global_asm!(
     "mov r15, [rsp + {r15}]",
     "mov rsp, [rsp + {rsp}]",
     "jmp rcx",
+    "exo_call_exit_end:",
 
     // Entered with every register but rip and flags, which are in INTERRUPTED, as the program had it.
     ".balign 16",
@@ -249,9 +292,41 @@ global_asm!(
     "push {mxcsr}",
     "ldmxcsr dword ptr [rsp]",
     "add rsp, 8",
+    "exo_interrupted:",
     "mov rdi, rsp",
+    "mov esi, {upcall}",
     "call {handle_interruption}",
     "jmp exo_resume",
+
+    // An event that came too late for the handler's own look. From the event upcall: ebx = what it has interrupted.
+    "exo_late:",
+    "cmp ebx, {interrupted_call}",
+    "je exo_late_call",
+    "mov rsp, [rip + exo_resume_state]",
+    "jmp exo_late_whole",
+    "exo_late_call:",
+    "lea rsp, [rip + exo_system_call_fault]",
+    "mov rdi, rsp",
+    "mov esi, {call}",
+    "call {handle_interruption}",
+    "jmp exo_resume",
+    "exo_late_resume:",                     // rsp = the saved state
+    "mov rdi, rsp",
+    "call {goes_to_program}",
+    "test al, al",
+    "jz exo_resume_anyway",
+    "exo_late_whole:",
+    "cld",
+    "fninit",
+    "push {mxcsr}",
+    "ldmxcsr dword ptr [rsp]",
+    "add rsp, 8",
+    "mov rsi, rsp",
+    "lea rsp, [rip + exo_system_call_fault]",
+    "mov rdi, rsp",
+    "mov ecx, {size_of_fault}",
+    "rep movsb",                            // the same place, or the stack of exceptions
+    "jmp exo_interrupted",
     ".popsection",
     ".pushsection .bss.exo_system_call, \"aw\", @nobits",
     ".balign 64",
@@ -265,6 +340,12 @@ global_asm!(
     handle = sym handle,
     handle_interruption = sym handle_interruption,
     interrupted = sym INTERRUPTED,
+    noticed = sym NOTICED,
+    goes_to_program = sym goes_to_program,
+    interrupted_call = const Interrupted::Call as u64,
+    call = const Entered::Call as u64,
+    upcall = const Entered::Upcall as u64,
+    size_of_fault = const size_of::<Fault>(),
     mxcsr = const MXCSR_DEFAULT,
     rflags = const offset_of!(Fault, rflags),
     rax = const offset_of!(Fault, rax),

@@ -14,6 +14,7 @@ use exo_abi::environment::{CallPage, EXCEPTION_STACK_TOP, UPCALL_CREDIT, UPCALL_
 use exo_abi::upcall::{UPCALL_ENTRY_STRIDE, Vector};
 
 use crate::fault::{self, FaultRecord};
+use crate::system_call::NOTICED;
 use crate::window::UPCALL_STACK_SIZE;
 use crate::{environment, events, family, gate, panic, println, processor, start, window};
 
@@ -61,13 +62,11 @@ pub struct Fault {
     pub address: u64,
     /// Instruction pointer.
     pub rip: u64,
-    /// Flags. The way back relies on their lying just before `rsp`.
+    /// Flags.
     pub rflags: u64,
     /// Stack pointer.
     pub rsp: u64,
 }
-
-const _: () = assert!(offset_of!(Fault, rsp) == offset_of!(Fault, rflags) + 8);
 
 impl Fault {
     /// Nothing in any register.
@@ -264,9 +263,16 @@ global_asm!(
     "call {handle}",
 
     "exo_resume:",                        // rsp = the saved state
+    "mov [rip + exo_resume_state], rsp",
+    "exo_resume_begin:",                  // an event that comes from here to the jump finds the state whole: system_call.rs goes back by it
+    "cmp byte ptr [rip + {noticed}], 0",
+    "jne exo_late_resume",
+    "exo_resume_anyway:",
     "fxrstor64 [rsp]",
     "mov rax, [rsp + {rip}]",
     "mov [rip + exo_resume_address], rax",
+    "push qword ptr [rsp + {rflags}]",
+    "popfq",
     "mov rax, [rsp + {rax}]",
     "mov rbx, [rsp + {rbx}]",
     "mov rcx, [rsp + {rcx}]",
@@ -282,17 +288,18 @@ global_asm!(
     "mov r13, [rsp + {r13}]",
     "mov r14, [rsp + {r14}]",
     "mov r15, [rsp + {r15}]",
-    "lea rsp, [rsp + {rflags}]",
-    "popfq",
-    "pop rsp",
+    "mov rsp, [rsp + {rsp}]",
     "jmp qword ptr [rip + exo_resume_address]",
+    "exo_resume_end:",
     ".popsection",
 
     // One cell will do: between its write and the jump no exception can come but one that the interrupted code asked for.
     ".pushsection .bss.exo_resume, \"aw\", @nobits",
     ".balign 8",
     "exo_resume_address: .zero 8",
+    "exo_resume_state: .zero 8",
     ".popsection",
+    noticed = sym NOTICED,
     slots = const UPCALL_SLOTS,
     stride = const UPCALL_ENTRY_STRIDE,
     frame = const FRAME,

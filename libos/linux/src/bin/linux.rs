@@ -9,7 +9,7 @@ use exo_linux::dispatcher::Exception;
 use exo_linux::options::Options;
 use exo_linux::process::Process;
 use exo_linux::{calls, dispatcher, fork, message};
-use exo_rt::context::Context;
+use exo_rt::context::{Context, Entered};
 use exo_rt::local::Local;
 use exo_rt::system_call::Exit;
 use exo_rt::upcall::{Action, Fault};
@@ -126,10 +126,6 @@ fn handle_exception(fault: &mut Fault) -> Action {
     let (write, fetch) = (fault.error_code & 2 != 0, fault.error_code & 16 != 0);
     let handled = with_process(|process| {
         if is_page_fault && process.memory.handle_fault(fault.address, write, fetch) {
-            // An event that came meanwhile would else wait for the next call.
-            if system_call::has_notice() {
-                system_call::interrupt(&mut fault.rip, &mut fault.rflags);
-            }
             return;
         }
         let exception = Exception::new(process, fault);
@@ -142,13 +138,13 @@ fn handle_exception(fault: &mut Fault) -> Action {
     }
 }
 
-/// The program was interrupted between two calls.
-fn handle_interruption(fault: &mut Fault) {
+/// The program was interrupted between two calls, or at the end of one.
+fn handle_interruption(fault: &mut Fault, entered: Entered) {
     let exception = EXCEPTION.with(Option::take).flatten();
     if exception.is_none() {
         events::set_credit();
     }
-    with_process(|process| dispatcher::handle_interruption(process, fault, exception))
+    with_process(|process| dispatcher::handle_interruption(process, fault, entered, exception))
         .expect("an interruption within a system call");
 }
 
