@@ -64,10 +64,10 @@ impl Process {
             family
                 .places
                 .borrow_mut()
-                .make(makers, &mut self.memory, &family.initial_data)?;
+                .take(makers, &mut self.memory, &family.initial_data)?;
         let started = self.fork_into(&made, wanted);
         if started.is_err() {
-            // It was made, and has not ended.
+            // It is not known what is mapped there.
             let _ = gate::environment_end(made.target, 0);
         }
         started
@@ -101,12 +101,14 @@ impl Process {
             run_queue: threads.run_queue.clone(),
             mail: RefCell::default(),
         });
-        let memory = self.memory.fork(made.target, made.capabilities.clone())?;
+        let memory = self
+            .memory
+            .fork(made.target, made.has.capabilities.clone())?;
         let child = Self {
             options: self.options.clone(),
             family: self.family.clone(),
             member: member.clone(),
-            makers: Some(made.makers.clone()),
+            makers: Some(made.has.makers.clone()),
             ended: None,
             threads,
             futexes: Futexes::default(),

@@ -16,7 +16,7 @@ pub mod family;
 pub mod files;
 pub mod fork;
 pub mod futex;
-mod idle;
+pub mod idle;
 pub mod loader;
 pub mod memory;
 pub mod message;

@@ -21,11 +21,22 @@ const TABLES: u32 = 64;
 const CAPABILITIES: u32 = 64;
 
 /// Where a process can be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Place {
     number: EnvironmentId,
     /// First frame of its own part of the personality; 0: none yet.
     first: u64,
+    /// The environment that waits there for a process.
+    parked: Option<Parked>,
+}
+
+/// What an environment has that waits for a process: the personality, and by what it does its work.
+#[derive(Debug)]
+pub struct Parked {
+    /// By what it makes others.
+    pub makers: Makers,
+    /// Its capabilities for frames.
+    pub capabilities: Capabilities,
 }
 
 /// All places of a family but that of its first process, which the seats are counted from.
@@ -66,22 +77,26 @@ impl Makers {
     }
 }
 
-/// An environment that was made, and does not run yet.
+/// An environment that has no process yet.
 #[derive(Debug)]
 pub struct Made {
     /// Its seat.
     pub seat: usize,
     /// It.
     pub target: Target,
-    /// Its capabilities for frames.
-    pub capabilities: Capabilities,
-    /// By what it makes others.
-    pub makers: Makers,
+    /// Whether it waits for a process already; else it does not run.
+    is_parked: bool,
+    /// What it has.
+    pub has: Parked,
 }
 
 impl Made {
-    /// Lets it run.
+    /// Lets it run the process that was handed over.
     pub fn start(&self) -> Result<()> {
+        if self.is_parked {
+            family::wake(self.seat, self.target.id);
+            return Ok(());
+        }
         let stack = family::layout().stack;
         gate::environment_start(
             self.target,
@@ -94,14 +109,44 @@ impl Made {
 }
 
 impl Places {
+    /// Notes that the environment of a seat waits for a process from now on.
+    pub fn park(&mut self, seat: usize, parked: Parked) {
+        let place = seat
+            .checked_sub(1)
+            .and_then(|index| self.places.get_mut(index));
+        if let Some(place) = place {
+            place.parked = Some(parked);
+        }
+    }
+
+    /// An environment for a process: one that waits, or else one that is made, with the personality in it.
+    pub fn take(&mut self, makers: &mut Makers, memory: &mut Memory, data: &[u8]) -> Result<Made> {
+        let mut waiting = self.places.iter_mut().enumerate();
+        let waiting =
+            waiting.find_map(|(index, place)| Some((index, place.number, place.parked.take()?)));
+        match waiting {
+            Some((index, id, has)) => Ok(Made {
+                seat: index + 1,
+                target: Target {
+                    capability: makers.environments.own,
+                    id,
+                },
+                is_parked: true,
+                has,
+            }),
+            None => self.make(makers, memory, data),
+        }
+    }
+
     /// Makes an environment with the personality in it.
-    pub fn make(&mut self, makers: &mut Makers, memory: &mut Memory, data: &[u8]) -> Result<Made> {
+    fn make(&mut self, makers: &mut Makers, memory: &mut Memory, data: &[u8]) -> Result<Made> {
         if self.places.is_empty() {
             let held = makers.environments;
             let numbers = held.first..held.first + held.count.min(family::SEATS as u64 - 1);
             self.places.extend(numbers.map(|number| Place {
                 number: EnvironmentId(number as u16),
                 first: 0,
+                parked: None,
             }));
         }
         let free = self.places.iter_mut().enumerate().find(|(_, place)| {
@@ -139,8 +184,11 @@ impl Places {
             Ok((capabilities, makers)) => Ok(Made {
                 seat: index + 1,
                 target,
-                capabilities,
-                makers,
+                is_parked: false,
+                has: Parked {
+                    capabilities,
+                    makers,
+                },
             }),
             Err(error) => {
                 let _ = gate::environment_end(target, 0);

@@ -18,7 +18,7 @@ use crate::loader::Program;
 use crate::memory::Memory;
 use crate::message;
 use crate::options::Options;
-use crate::place::Makers;
+use crate::place::{Makers, Parked};
 use crate::signal::Information;
 use crate::signal::state::ProcessSignals;
 use crate::signal::timers::Timers;
@@ -100,8 +100,8 @@ impl Process {
         })
     }
 
-    /// Ends it: the machine with it, if it is the first.
-    pub fn finish(mut self, ending: Ending) -> ! {
+    /// Ends it: the machine with it, if it is the first. The environment of any other is kept for the next process.
+    pub fn finish(mut self, ending: Ending) {
         if self.member.number == FIRST {
             if let Err(Errno(number)) = self.family.outside.finish()
                 && number != Errno::EPIPE.0
@@ -111,16 +111,26 @@ impl Process {
             self.print_statistics();
             start::exit(ending.shell_status());
         }
-        self.memory.give_back();
+        let kept = self.memory.clear();
         self.family.statistics.borrow_mut().add(&self.statistics);
         let (all, member) = (self.family.clone(), self.member.clone());
+        let place = self.makers.take().map(|makers| Parked {
+            makers,
+            capabilities: core::mem::take(&mut self.memory.capabilities),
+        });
         all.locks.release_all(member.number);
         // What its files and threads have to tell others comes before its end does.
         drop(self);
         all.end(&member, ending);
-        drop((all, member));
-        family::release();
-        start::exit(0)
+        match place {
+            // Nobody is told that it ends, and nothing but its frames would be left of it.
+            Some(place) if kept.is_ok() => all.places.borrow_mut().park(member.seat, place),
+            _ => {
+                drop((all, member));
+                family::release();
+                start::exit(0)
+            }
+        }
     }
 
     /// Does what the outside asks for.

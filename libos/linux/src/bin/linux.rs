@@ -8,7 +8,7 @@ use exo_abi::upcall::Vector;
 use exo_linux::dispatcher::Exception;
 use exo_linux::options::Options;
 use exo_linux::process::Process;
-use exo_linux::{calls, dispatcher, fork, message};
+use exo_linux::{calls, dispatcher, fork, idle, message};
 use exo_rt::context::{Context, Entered};
 use exo_rt::local::Local;
 use exo_rt::system_call::Exit;
@@ -85,17 +85,21 @@ fn open_console(process: &mut Process) {
 /// Lends the process to `user`, under the family's lock. A process that has ended by then makes no further step.
 fn with_process<R>(user: impl FnOnce(&mut Process) -> R) -> Option<R> {
     family::with_lock(|| {
-        PROCESS
-            .with(|slot| {
-                let result = user(slot.as_mut()?);
-                if let Some(ending) = slot.as_ref().and_then(|process| process.ended)
-                    && let Some(process) = slot.take()
-                {
-                    process.finish(ending);
-                }
-                Some(result)
-            })
-            .flatten()
+        let lent = PROCESS.with(|slot| {
+            let process = slot.as_mut()?;
+            let result = user(process);
+            let ended = process
+                .ended
+                .and_then(|ending| Some((slot.take()?, ending)));
+            Some((result, ended))
+        });
+        let (result, ended) = lent.flatten()?;
+        if let Some((process, ending)) = ended {
+            let seat = process.member.seat;
+            process.finish(ending);
+            become_next(seat);
+        }
+        Some(result)
     })
 }
 
@@ -151,14 +155,24 @@ fn handle_interruption(fault: &mut Fault, entered: Entered) {
 /// What a process that was forked begins with, at a seat of the family.
 fn member_main(seat: usize) -> ! {
     install_handlers();
-    let context = family::with_lock(|| {
-        let process = fork::receive(seat)?;
-        let mut context = Context::clone(&process.threads.current.context);
-        PROCESS.with(|slot| *slot = Some(process));
-        // The dispatcher looks first whether there is anything to do.
-        let registers = &mut context.registers;
-        system_call::interrupt(&mut registers.rip, &mut registers.rflags);
-        Some(context)
-    });
-    system_call::start(&context.expect("a process starts with what its maker hands over"))
+    family::acquire();
+    become_next(seat)
+}
+
+/// Waits until a process is handed over to a seat, and runs it. The caller holds the family's lock, and gives up its stack.
+fn become_next(seat: usize) -> ! {
+    let process = loop {
+        let events = environment::events();
+        match fork::receive(seat) {
+            Some(process) => break process,
+            None => idle::sleep(seat, None, events),
+        }
+    };
+    let mut context = Context::clone(&process.threads.current.context);
+    PROCESS.with(|slot| *slot = Some(process));
+    // The dispatcher looks first whether there is anything to do.
+    let registers = &mut context.registers;
+    system_call::interrupt(&mut registers.rip, &mut registers.rflags);
+    family::release();
+    system_call::start(&context)
 }
