@@ -177,13 +177,6 @@ fn judge_end(kernel: &mut Kernel, index: usize) -> Ending {
     }
     let turn = Turn::on(index);
     let now = registers::time_stamp();
-    // A slice that ends before its turn has begun begins anew: registers hold what others left there.
-    let instruction = context.pages.interrupted_instruction();
-    if interface_page::begin_anew(instruction, kernel.features).is_some() {
-        begin_slice(kernel, index, now);
-        timer::arm(kernel, index);
-        return Ending::Resume;
-    }
     let end = if turn.in_grace() {
         turn.end() + kernel.grace_ticks
     } else {
@@ -193,10 +186,30 @@ fn judge_end(kernel: &mut Kernel, index: usize) -> Ending {
         timer::arm(kernel, index);
         return Ending::Resume;
     }
+    let instruction = context.pages.interrupted_instruction();
+    let has_begun = interface_page::begin_anew(instruction, kernel.features).is_none();
+    if !has_begun && turn.allowance() == kernel.slice_ticks {
+        // Once: even a short slice is to be of use, but a program can go to that code by itself.
+        begin_slice(kernel, index, now);
+        timer::arm(kernel, index);
+        return Ending::Resume;
+    }
     if turn.in_grace() {
         let late = transfer::who_is_late(kernel, index, caller);
         slices::punish(kernel, late);
-    } else if context.pages.wants_slice_end() && context.pages.take_slice_credit() {
+    }
+    if !has_begun {
+        // Registers hold what others left there, so nothing is saved but the status. Most often this is the rest of a slice that was given,
+        // and shorter than the giving: if it began anew, two who yield to each other would have the vCPU for ever.
+        let status = match instruction == interface_page::turn_code(kernel.features).begin {
+            true => 0,
+            false => context.pages.interrupted_status(),
+        };
+        context.pages.set_resume_status(status);
+        slices::add(kernel, index, caller);
+        return Ending::Switch;
+    }
+    if !turn.in_grace() && context.pages.wants_slice_end() && context.pages.take_slice_credit() {
         turn.set_end(now);
         turn.begin_grace();
         ring::unsettle(index);

@@ -137,6 +137,11 @@ impl EnvironmentPages {
         self.get(SLICE_STACK_TOP as usize - GATE_FRAME as usize)
     }
 
+    /// What rax was then.
+    pub fn interrupted_status(self) -> u64 {
+        self.get(offset_of!(EnvironmentPage, slice_frame) + 8 * (SAVED_REGISTERS - 1))
+    }
+
     /// RIP, RFLAGS and RSP of the five words at `from`.
     fn write_slice_frame(self, from: usize) {
         let to = offset_of!(EnvironmentPage, slice_upcall_frame);
