@@ -7,7 +7,7 @@ use exo_abi::crash::{
 use kvm_ioctls::VcpuFd;
 use vm_memory::{ByteValued, Bytes};
 
-use crate::machine::registers::translate;
+use crate::machine::translation::translate;
 use crate::memory::{GuestMemory, Plain};
 
 /// Bytes of a page, within which a translation holds.
@@ -34,7 +34,7 @@ impl View<'_> {
             let length = ((PAGE - next % PAGE) as usize).min(to.len() - done);
             let part = to.get_mut(done..done + length);
             let read = part
-                .zip(translate(self.vcpu, next))
+                .zip(translate(self.vcpu, self.memory, next))
                 .is_some_and(|(part, physical)| self.memory.read_slice(part, physical).is_ok());
             if !read {
                 return false;

@@ -29,7 +29,7 @@ use super::registers;
 use super::stops::{Action, Event, Plan, Stops};
 use crate::machine::Threads;
 use crate::machine::processor::Surroundings;
-use crate::machine::registers::translate;
+use crate::machine::translation::translate;
 
 /// Why gdb stops.
 pub type StopReason = MultiThreadStopReason<u64>;
@@ -230,7 +230,8 @@ impl Guest {
                 break;
             };
             let length = ((PAGE - address % PAGE) as usize).min(bytes - done);
-            match self.execute(thread, move |vcpu| translate(vcpu, address))? {
+            let memory = self.around.memory.clone();
+            match self.execute(thread, move |vcpu| translate(vcpu, &memory, address))? {
                 Some(physical) if work(physical, done..done + length) => done += length,
                 _ => break,
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kvm_ioctls::VcpuFd;
 use vm_memory::{Bytes, GuestAddress};
 
-use crate::machine::registers::translate;
+use crate::machine::translation::translate;
 use crate::memory::GuestMemory;
 
 /// The instruction `int3`.
@@ -55,7 +55,7 @@ impl Patches {
     /// Writes those that the page tables of a vCPU show by now, which are those of an environment.
     pub fn apply(&mut self, vcpu: &VcpuFd) {
         for patch in self.patches.iter_mut().filter(|one| one.place.is_none()) {
-            let Some(physical) = translate(vcpu, patch.address) else {
+            let Some(physical) = translate(vcpu, &self.memory, patch.address) else {
                 continue;
             };
             let byte = self.memory.read_obj::<u8>(physical);

@@ -13,7 +13,7 @@ use vm_memory::{Address, Bytes};
 
 use super::patches::Patches;
 use crate::error::Error;
-use crate::machine::registers::translate;
+use crate::machine::translation::translate;
 use crate::memory::GuestMemory;
 
 /// RFLAGS: trap after the next instruction.
@@ -131,7 +131,7 @@ struct Frame {
 
 impl Frame {
     fn read(vcpu: &VcpuFd, memory: &GuestMemory, address: u64) -> Option<Self> {
-        let start = translate(vcpu, address)?;
+        let start = translate(vcpu, memory, address)?;
         let mut words = [0; 5];
         for (word, offset) in words.iter_mut().zip((0..).step_by(size_of::<u64>())) {
             *word = memory.read_obj(start.checked_add(offset)?).ok()?;

@@ -15,6 +15,7 @@ pub mod ports;
 pub mod processor;
 pub mod registers;
 pub mod statistics;
+pub mod translation;
 
 use std::io::Write;
 use std::mem::offset_of;

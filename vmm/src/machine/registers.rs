@@ -2,9 +2,10 @@
 
 use kvm_bindings::{kvm_regs, kvm_segment};
 use kvm_ioctls::VcpuFd;
-use vm_memory::{Bytes, GuestAddress};
+use vm_memory::Bytes;
 
 use super::memory_map::START_INFO;
+use super::translation::translate;
 use crate::error::Error;
 use crate::memory::GuestMemory;
 
@@ -66,19 +67,13 @@ pub fn set_boot_state(vcpu: &VcpuFd, entry: u32) -> Result<(), Error> {
         .map_err(|error| Error::system("setting registers (KVM_SET_REGS)", error))
 }
 
-/// Physical address of a linear one, as the page tables of a stopped vCPU show it.
-pub fn translate(vcpu: &VcpuFd, address: u64) -> Option<GuestAddress> {
-    let translation = vcpu.translate_gva(address).ok()?;
-    (translation.valid != 0).then_some(GuestAddress(translation.physical_address))
-}
-
 /// The registers as text, several lines, with the bytes at RIP where they can be read.
 pub fn describe(vcpu: &VcpuFd, memory: &GuestMemory) -> String {
     let (Ok(g), Ok(s)) = (vcpu.get_regs(), vcpu.get_sregs()) else {
         return "registers cannot be read".into();
     };
     let mut code = String::new();
-    if let Some(physical) = translate(vcpu, g.rip) {
+    if let Some(physical) = translate(vcpu, memory, g.rip) {
         let mut bytes = [0; 16];
         let read = memory.read(&mut bytes, physical).unwrap_or(0);
         for byte in bytes.iter().take(read) {
