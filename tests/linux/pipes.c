@@ -110,15 +110,15 @@ static void timers(void)
     uint64_t count = 0;
     int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
     SHOW(read(timer, &count, 8));
+    long start = now();
     SHOW(timerfd_settime(timer, 0, &setting, &left));
     printf("%ld %ld\n", left.it_value.tv_sec, left.it_value.tv_nsec);
     SHOW(timerfd_gettime(timer, &left));
     printf("%d %ld\n", left.it_value.tv_nsec > 0 && left.it_value.tv_nsec <= 30000000, left.it_interval.tv_nsec);
     SHOW(read(timer, &count, 8));
     fcntl(timer, F_SETFL, 0);
-    long start = now();
     SHOW(read(timer, &count, 8));
-    printf("%lu, waited %d\n", count, now() - start >= 25);
+    printf("waited %d\n", now() - start >= 30);
     struct pollfd one = {timer, POLLIN};
     SHOW(poll(&one, 1, 1000));
     usleep(50000);

@@ -59,6 +59,26 @@ fn busybox_does_what_it_does_on_the_host() {
 }
 
 #[test]
+fn a_program_is_found_by_a_relative_path_and_stands_in_the_root_directory() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "itself");
+    let place = program.parent().and_then(Path::to_str).expect("it is text");
+    for mode in MODES {
+        let outcome = Machine::new("./itself")
+            .under(&["sh", "-c", "cd \"$0\" && exec \"$@\"", place])
+            .option("--mode")
+            .option(mode)
+            .run()
+            .expect_status(0);
+        assert_eq!(
+            outcome.stdout(),
+            "/itself, called ./itself\n/itself, called again\n"
+        );
+    }
+}
+
+#[test]
 fn a_c_program_works_with_files_and_memory_as_on_the_host() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");

@@ -127,7 +127,14 @@ impl Process {
         let base = Base::Attached(place.physical);
         let data = Data::over(&self.tree.store, base, place.bytes);
         let content = Content::Regular(RefCell::new(data));
-        Ok((self.tree.create(content, PROGRAM_MODE), name.into_bytes()))
+        let node = self.tree.create(content, PROGRAM_MODE);
+        // It stands in the root directory, which lacks it only where another file has its name.
+        let file = name.rsplit('/').next().unwrap_or(&name);
+        let names = self.tree.root.names().map_err(reason)?;
+        if !names.borrow().contains_key(file.as_bytes()) {
+            self.tree.root.insert(file.as_bytes(), node.clone());
+        }
+        Ok((node, alloc::format!("/{file}").into_bytes()))
     }
 
     /// The program with a name, in the root file system.
