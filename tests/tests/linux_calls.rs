@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use exo_tests::{Machine, home, process, require_kvm};
+use exo_tests::{Machine, home, linux, process, require_kvm};
 
 #[test]
 fn the_table_lists_calls_by_number() {
@@ -74,13 +74,7 @@ const NOT_MADE: &[&str] = &[
 fn bad_arguments_harm_nobody() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let program = folder.path().join("bad_arguments");
-    let done = Command::new("cc")
-        .args(["-O2", "-static", "-w", "-o"])
-        .arg(&program)
-        .arg(home::home().join("tests/linux/bad_arguments.c"))
-        .status();
-    assert!(done.expect("cc is there").success());
+    let program = linux::build(folder.path(), "bad_arguments");
     let mut table = Command::new(home::exo());
     table.args(["linux", "calls"]).env("EXO_HOME", home::home());
     let table = process::run(&mut table);
