@@ -5,9 +5,11 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
 
-use exo_abi::address::{DEVICE_HOLE, DEVICE_HOLE_END, PAGE_SIZE};
+use exo_abi::address::{BLOCK_SIZE, DEVICE_HOLE, DEVICE_HOLE_END, PAGE_SIZE};
 use exo_abi::bundle::{BundleHeader, EnvironmentRecord};
 use exo_abi::capability::CapabilityEntry;
 use exo_abi::control::ControlBlock;
@@ -21,7 +23,9 @@ use exo_abi::revocation::RevocationEntry;
 use exo_abi::slice::SliceEntry;
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::VmFd;
-use vm_memory::{ByteValued, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
+use vm_memory::{
+    ByteValued, GuestAddress, GuestMemoryBackend, GuestMemoryRegion, GuestRegionMmap, MmapRegion,
+};
 
 use crate::error::Error;
 
@@ -77,26 +81,63 @@ pub fn ranges(size: u64) -> Vec<(u64, u64)> {
     ranges
 }
 
-/// Reserves host memory for a machine with `size` bytes. It is zero, and costs nothing until it is touched.
+/// Reserves host memory for a machine with `size` bytes, for as long as this process runs. It is zero, and costs nothing until it is touched.
 pub fn map(size: u64) -> Result<GuestMemory, Error> {
-    let mut wanted = Vec::new();
+    let mut regions = Vec::new();
     for (start, length) in ranges(size) {
         let length = usize::try_from(length).map_err(|_| too_much(size))?;
-        wanted.push((GuestAddress(start), length));
+        let region = reserve(length)
+            .and_then(|region| GuestRegionMmap::new(region, GuestAddress(start)))
+            .ok_or_else(|| too_much(size))?;
+        regions.push(region);
     }
-    GuestMemory::from_ranges(&wanted).map_err(|_| too_much(size))
+    GuestMemory::from_regions(regions).map_err(|_| too_much(size))
 }
 
-/// Keeps the first `bytes` bytes of memory in small pages: boot touches a few of them here and there, and the host would clear
-/// 2 MiB for each. Memory that is granted may have huge pages. It is advice, so a host that does not take it is no error.
-pub fn decline_huge_pages(memory: &GuestMemory, bytes: u64) {
-    let length = usize::try_from(bytes).unwrap_or(0);
-    let Ok(slice) = memory.get_slice(GuestAddress(0), length) else {
-        return;
-    };
-    let start = slice.ptr_guard_mut().as_ptr();
-    // SAFETY: 1. the range is inside one mapping of ours, as `get_slice` has checked; 2. the advice changes no contents.
-    unsafe { libc::madvise(start.cast(), length, libc::MADV_NOHUGEPAGE) };
+/// Reserves memory whose host address is a multiple of 2 MiB, as its guest-physical address is: else no page of 2 MiB would fit both.
+fn reserve(length: usize) -> Option<MmapRegion> {
+    let (rights, flags) = (
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+    );
+    let block = BLOCK_SIZE as usize;
+    let room = length.checked_add(block)?;
+    // SAFETY: new memory at an address of the system's choice.
+    let place = unsafe { libc::mmap(ptr::null_mut(), room, rights, flags, -1, 0) };
+    if place == libc::MAP_FAILED {
+        return None;
+    }
+    let before = place.align_offset(block);
+    let start = place.wrapping_byte_add(before);
+    let end = start.wrapping_byte_add(length);
+    for (piece, bytes) in [(place, before), (end, block - before)] {
+        // SAFETY: 1. the piece is of the memory that was just reserved, and nobody uses it; 2. it is whole pages.
+        unsafe { libc::munmap(piece, bytes) };
+    }
+    // SAFETY: the range is mapped with these rights, and nobody unmaps it.
+    unsafe { MmapRegion::build_raw(start.cast(), length, rights, flags) }.ok()
+}
+
+/// Keeps memory below `granted`, as far as boot touches it, in small pages, a few of which are touched here and there: the host would
+/// clear 2 MiB for each. What environments allocate, up to `end`, comes in blocks of 2 MiB, and gets pages of that size. It is advice, so a
+/// host that does not take it is no error.
+pub fn advise_page_sizes(memory: &GuestMemory, granted: u64, end: u64) {
+    advise(memory, 0..granted, libc::MADV_NOHUGEPAGE);
+    advise(memory, granted..end, libc::MADV_HUGEPAGE);
+}
+
+fn advise(memory: &GuestMemory, range: Range<u64>, advice: i32) {
+    for region in memory.iter() {
+        let start = range.start.max(region.start_addr().0);
+        let end = range.end.min(region.last_addr().0.saturating_add(1));
+        let length = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
+        let Ok(slice) = memory.get_slice(GuestAddress(start), length) else {
+            continue;
+        };
+        let start = slice.ptr_guard_mut().as_ptr();
+        // SAFETY: 1. the range is inside one mapping of ours, as `get_slice` has checked; 2. the advice changes no contents.
+        unsafe { libc::madvise(start.cast(), length, advice) };
+    }
 }
 
 /// Maps the first `bytes` bytes of a file in place of memory: what is written there stays in memory (`MAP_PRIVATE`), and the rest of

@@ -24,6 +24,8 @@ pub struct MemoryMap {
     pub layout: Layout,
     /// Where the bundle lies.
     pub bundle: u64,
+    /// End (exclusive) of what environments are granted at boot.
+    pub grants_end: u64,
 }
 
 impl MemoryMap {
@@ -67,6 +69,7 @@ impl MemoryMap {
                 memory: whole,
                 layout,
                 bundle: layout.end,
+                grants_end: needed,
             },
         )
     }

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use exo_abi::bundle::Features;
 use exo_abi::function::FunctionRecord;
-use exo_abi::layout::Summary;
+use exo_abi::layout::{Summary, memory_end};
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VcpuFd};
 use vm_memory::GuestAddress;
 use vmm_sys_util::eventfd::EventFd;
@@ -130,7 +130,11 @@ impl Machine {
         let kvm = hypervisor::open()?;
         let memory = Arc::new(memory::map(map.memory)?);
         parts.bundle.files.load(&memory)?;
-        memory::decline_huge_pages(&memory, map.bundle + parts.bundle.bytes());
+        let end = match parts.bundle.files.blocks() {
+            0 => memory_end(map.memory),
+            _ => parts.bundle.files.start(),
+        };
+        memory::advise_page_sizes(&memory, map.grants_end, end);
         let hypervisor = Hypervisor::new(&kvm, &memory)?;
         let mut vcpus = Vec::new();
         for index in 0..parts.vcpus {
