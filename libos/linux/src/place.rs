@@ -16,7 +16,7 @@ use crate::memory::frames::{Capabilities, Held};
 use crate::memory::mapping::Batch;
 
 /// Page tables that a process may have.
-const TABLES: u32 = 64;
+const TABLES: u32 = 128;
 /// Capabilities that a process may have.
 const CAPABILITIES: u32 = 64;
 

@@ -3,8 +3,9 @@
 use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
 use linux_raw_sys::general::{
-    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_PRIVATE, MAP_SHARED,
-    MAP_SHARED_VALIDATE, MAP_TYPE, O_ACCMODE, O_RDONLY, O_WRONLY, PROT_EXEC, PROT_READ, PROT_WRITE,
+    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE, MAP_PRIVATE,
+    MAP_SHARED, MAP_SHARED_VALIDATE, MAP_STACK, MAP_TYPE, O_ACCMODE, O_RDONLY, O_WRONLY, PROT_EXEC,
+    PROT_READ, PROT_WRITE,
 };
 
 use super::Arguments;
@@ -12,6 +13,9 @@ use crate::errno::{Errno, Result};
 use crate::files::device::Device;
 use crate::files::node::Content;
 use crate::process::Process;
+
+/// What says that much of a mapping may not be used (mmap(2)).
+const SPARSE: u32 = MAP_STACK | MAP_NORESERVE;
 
 fn rights(protection: u64) -> Result<Rights> {
     let protection = protection as u32;
@@ -68,7 +72,7 @@ pub fn map(
     match (node, is_shared) {
         (None, false) => match place {
             Some(start) => memory.map_anonymous_at(start, bytes, wanted),
-            None => memory.map_anonymous(bytes, wanted),
+            None => memory.map_anonymous(bytes, wanted, flags & SPARSE == 0),
         },
         (None, true) => {
             // Memory that is shared with children is a file without a name.

@@ -1,25 +1,26 @@
 //! The arena: addresses of the program range behind which memory is mapped before it is asked for, so that having and giving back private
 //! memory takes neither a fault nor a call of the kernel.
+//!
+//! It is made of blocks of 2 MiB, each mapped by one entry of a page directory, readable and writable. Whoever needs other rights for a
+//! part of a block takes the whole block out.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
-use exo_abi::address::PAGE_SIZE;
+use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, PAGE_SIZE};
 
 use super::runs::Runs;
 
-/// Pages that the arena grows by at least.
-const GROWTH_PAGES: u64 = 64;
-
-/// Pages of the arena, by number of the page.
+/// Blocks of a process, by their address divided by their size, and the pages in them that nobody has.
 #[derive(Debug)]
 pub struct Arena {
-    /// Those that nobody has and that read as zero.
+    /// Free pages that read as zero, by number of the page.
     clean: Runs,
-    /// Those that nobody has any more.
+    /// Other free pages.
     used: Runs,
-    /// Frame of the first page to count of pages, by the number of the first page.
-    frames: BTreeMap<u64, (u64, u64)>,
-    /// Where it grows.
+    /// First frame of each block.
+    blocks: BTreeMap<u64, u64>,
+    /// The block where it grows.
     next: u64,
 }
 
@@ -29,90 +30,103 @@ impl Arena {
         Self {
             clean: Runs::new(),
             used: Runs::new(),
-            frames: BTreeMap::new(),
-            next: start / PAGE_SIZE,
+            blocks: BTreeMap::new(),
+            next: start / BLOCK_SIZE,
         }
     }
 
-    /// Has it grow where another does, so that it takes no addresses that the other has.
-    pub fn skip_to(&mut self, other: &Self) {
-        self.next = other.next;
+    /// An arena without memory that grows where another does.
+    pub const fn beside(other: &Self) -> Self {
+        Self::new(other.next * BLOCK_SIZE)
     }
 
     /// Takes pages that are there: the first address, and whether they read as zero.
     pub fn take(&mut self, pages: u64) -> Option<(u64, bool)> {
-        let clean = self.clean.take(pages).map(|first| (first, true));
-        let found = clean.or_else(|| self.used.take(pages).map(|first| (first, false)));
+        let used = self.used.take(pages).map(|first| (first, false));
+        let found = used.or_else(|| self.clean.take(pages).map(|first| (first, true)));
         found.map(|(first, is_clean)| (first * PAGE_SIZE, is_clean))
     }
 
-    /// Where and by how many pages it has to grow for `pages`.
-    pub fn growth(&self, pages: u64) -> (u64, u64) {
-        (self.next * PAGE_SIZE, pages.next_multiple_of(GROWTH_PAGES))
-    }
-
-    /// Notes that it has grown: pages at `start` are mapped to frames from `first` on, and nobody has them.
-    pub fn add(&mut self, start: u64, first: u64, pages: u64) {
-        let page = start / PAGE_SIZE;
-        self.back(start, first, pages);
-        self.clean.add(page, pages, |_, _| true);
-        self.next = self.next.max(page + pages);
-    }
-
-    /// Notes which frames are behind pages that somebody has.
-    pub fn back(&mut self, start: u64, first: u64, pages: u64) {
-        self.frames.insert(start / PAGE_SIZE, (first, pages));
-    }
-
-    /// Gives pages back, in whatever state.
-    pub fn free(&mut self, start: u64, pages: u64) {
-        self.used.add(start / PAGE_SIZE, pages, |_, _| true);
-    }
-
-    /// The addresses and frames of the pages of a range that have memory.
-    pub fn pages(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
-        let (first, end) = (start / PAGE_SIZE, end / PAGE_SIZE);
-        let before = self.frames.range(..first).next_back();
-        before
-            .into_iter()
-            .chain(self.frames.range(first..end))
-            .flat_map(move |(&page, &(frame, pages))| {
-                let from = page.max(first);
-                (from..(page + pages).min(end))
-                    .map(move |number| (number * PAGE_SIZE, frame + number - page))
-            })
-    }
-
-    /// Takes all memory away: the frames, and how many from each on.
-    pub fn take_all(&mut self) -> impl Iterator<Item = (u64, u64)> + use<> {
-        self.clean = Runs::new();
-        self.used = Runs::new();
-        core::mem::take(&mut self.frames).into_values()
-    }
-
-    /// Takes a range out of the arena for good, whoever has it: the addresses and frames of its pages.
-    pub fn remove(&mut self, start: u64, end: u64) -> BTreeMap<u64, u64> {
-        let pages: BTreeMap<u64, u64> = self.pages(start, end).collect();
-        let (first, end) = (start / PAGE_SIZE, end / PAGE_SIZE);
-        self.clean.remove(first, end);
-        self.used.remove(first, end);
-        let touched: alloc::vec::Vec<_> = self
-            .frames
-            .range(..end)
-            .rev()
-            .take_while(|&(&page, &(_, pages))| page + pages > first)
-            .map(|(&page, &(frame, pages))| (page, frame, pages))
-            .collect();
-        for (page, frame, pages) in touched {
-            self.frames.remove(&page);
-            if page < first {
-                self.frames.insert(page, (frame, first - page));
-            }
-            if page + pages > end {
-                self.frames
-                    .insert(end, (frame + end - page, page + pages - end));
+    /// Takes pages at an address, if they are free: whether they read as zero.
+    pub fn take_at(&mut self, start: u64, pages: u64) -> Option<bool> {
+        let (first, end) = (start / PAGE_SIZE, start / PAGE_SIZE + pages);
+        for (runs, is_clean) in [(&mut self.used, false), (&mut self.clean, true)] {
+            if runs.within(first, end).eq([(first, pages)]) {
+                runs.remove(first, end);
+                return Some(is_clean);
             }
         }
-        pages
+        None
+    }
+
+    /// The block where it grows next; each is told only once.
+    pub fn take_place(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// Notes that a block has been mapped to frames from `first` on, of which somebody has all.
+    pub fn lend(&mut self, block: u64, first: u64) {
+        self.blocks.insert(block, first);
+    }
+
+    /// Gives pages back.
+    pub fn free(&mut self, start: u64, pages: u64, is_clean: bool) {
+        let runs = match is_clean {
+            true => &mut self.clean,
+            false => &mut self.used,
+        };
+        runs.add(start / PAGE_SIZE, pages, |_, _| true);
+    }
+
+    /// The first frame of a block.
+    pub fn frame_of(&self, block: u64) -> Option<u64> {
+        self.blocks.get(&block).copied()
+    }
+
+    /// The blocks that lie in a range, as far as they do: block and first frame.
+    pub fn blocks(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
+        let range = start / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE);
+        self.blocks
+            .range(range)
+            .map(|(&block, &first)| (block, first))
+    }
+
+    /// The free pages of a block: first address and how many.
+    pub fn free_pages(&self, block: u64) -> impl Iterator<Item = (u64, u64)> {
+        let first = block * BLOCK_FRAMES;
+        let runs = [&self.clean, &self.used].into_iter();
+        runs.flat_map(move |runs| runs.within(first, first + BLOCK_FRAMES))
+            .map(|(first, count)| (first * PAGE_SIZE, count))
+    }
+
+    /// Takes a block out, whoever has its pages: its first frame.
+    pub fn remove(&mut self, block: u64) -> Option<u64> {
+        let first = block * BLOCK_FRAMES;
+        self.clean.remove(first, first + BLOCK_FRAMES);
+        self.used.remove(first, first + BLOCK_FRAMES);
+        self.blocks.remove(&block)
+    }
+
+    /// The blocks of a range of which nobody has a page.
+    pub fn idle_blocks(&self, start: u64, end: u64) -> Vec<u64> {
+        let all = self.blocks(start, end).map(|(block, _)| block);
+        all.filter(|&block| {
+            let free: u64 = self.free_pages(block).map(|(_, count)| count).sum();
+            free == BLOCK_FRAMES
+        })
+        .collect()
+    }
+
+    /// Pages that nobody has.
+    pub const fn free_count(&self) -> u64 {
+        self.clean.count() + self.used.count()
+    }
+
+    /// Takes all blocks away: their first frames.
+    pub fn take_all(&mut self) -> impl Iterator<Item = u64> + use<> {
+        self.clean = Runs::new();
+        self.used = Runs::new();
+        core::mem::take(&mut self.blocks).into_values()
     }
 }

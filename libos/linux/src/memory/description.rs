@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
@@ -27,20 +28,27 @@ impl Memory {
     /// The regions as `/proc/self/maps` tells of them (proc(5)).
     pub fn describe(&self) -> String {
         let mut text = String::new();
-        for (start, region) in &self.regions {
-            let right = |right, letter| {
-                if region.rights.contains(right) {
-                    letter
-                } else {
-                    '-'
+        let mut runs: Vec<(u64, u64, Rights)> = Vec::new();
+        for (&start, region) in &self.regions {
+            match runs.last_mut() {
+                Some((_, end, rights))
+                    if *end == start && *rights == region.rights && region.file.is_none() =>
+                {
+                    *end = region.end;
                 }
+                _ => runs.push((start, region.end, region.rights)),
+            }
+        }
+        for (start, end, rights) in runs {
+            let right = |right, letter| match rights.contains(right) {
+                true => letter,
+                false => '-',
             };
             let (read, write, execute) = (
                 right(Rights::READ, 'r'),
                 right(Rights::WRITE, 'w'),
                 right(Rights::EXECUTE, 'x'),
             );
-            let end = region.end;
             text.push_str(&format!(
                 "{start:012x}-{end:012x} {read}{write}{execute}p 00000000 00:00 0 \n"
             ));

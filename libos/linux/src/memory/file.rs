@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 use exo_abi::Rights;
 use exo_abi::address::{BLOCK_SIZE, PAGE_SIZE};
 
+use super::fault::FAULT_PAGES;
 use super::region::{Kind, Region, Shown};
-use super::{FAULT_PAGES, Memory, is_present, mapping, round_up};
+use super::{Memory, is_present, mapping, round_up};
 use crate::errno::{Errno, Result};
 use crate::files::node::Node;
 

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use exo_abi::address::{BLOCK_FRAMES, BLOCK_ORDER};
+use exo_abi::address::{BLOCK_FRAMES, BLOCK_ORDER, PAGE_SIZE};
 use exo_abi::call::ANY_FRAME;
 use exo_abi::environment::EnvironmentId;
 use exo_abi::frame::BlockState;
@@ -11,6 +11,9 @@ use exo_rt::{environment, gate, tables};
 
 use super::runs::Runs;
 use crate::errno::{Errno, Result};
+
+/// Blocks that are asked of the exokernel at least at once.
+const BLOCKS_MIN: u64 = 4;
 
 /// A run of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +107,8 @@ impl Capabilities {
 pub struct Frames {
     clean: Runs,
     used: Runs,
+    /// Blocks that were taken from the exokernel.
+    blocks: u64,
     /// Whether the exokernel has no more.
     is_whole: bool,
 }
@@ -118,9 +123,32 @@ impl Frames {
         self.take_free(count)
     }
 
+    /// Takes the frames of a whole block.
+    pub fn take_block(&mut self, capabilities: &mut Capabilities) -> Option<Run> {
+        if let Some(run) = self.take_free_block() {
+            return Some(run);
+        }
+        self.grow(BLOCK_FRAMES, capabilities)?;
+        self.take_free_block()
+    }
+
+    // What was used already has memory of the host's behind it, and so is the first to be used again.
     fn take_free(&mut self, count: u64) -> Option<Run> {
-        let clean = self.clean.take(count).map(|first| (first, true));
-        let found = clean.or_else(|| self.used.take(count).map(|first| (first, false)));
+        let used = self.used.take(count).map(|first| (first, false));
+        let found = used.or_else(|| self.clean.take(count).map(|first| (first, true)));
+        Self::run(found, count)
+    }
+
+    fn take_free_block(&mut self) -> Option<Run> {
+        let used = self.used.take_aligned(BLOCK_FRAMES);
+        let found = used.map(|first| (first, false)).or_else(|| {
+            let clean = self.clean.take_aligned(BLOCK_FRAMES);
+            clean.map(|first| (first, true))
+        });
+        Self::run(found, BLOCK_FRAMES)
+    }
+
+    fn run(found: Option<(u64, bool)>, count: u64) -> Option<Run> {
         found.map(|(first, is_clean)| Run {
             first,
             count,
@@ -128,9 +156,12 @@ impl Frames {
         })
     }
 
-    /// Asks the exokernel for blocks that hold `count` frames.
+    /// Asks the exokernel for blocks that hold `count` frames, and for as many as there are already: so there are few capabilities.
     fn grow(&mut self, count: u64, capabilities: &mut Capabilities) -> Option<()> {
-        self.take_blocks(ANY_FRAME, count.div_ceil(BLOCK_FRAMES), capabilities)
+        let needed = count.div_ceil(BLOCK_FRAMES);
+        let wanted = needed.max(self.blocks).max(BLOCKS_MIN);
+        self.take_blocks(ANY_FRAME, wanted, capabilities)
+            .or_else(|| self.take_blocks(ANY_FRAME, needed, capabilities))
     }
 
     fn take_blocks(
@@ -144,7 +175,31 @@ impl Frames {
         let held = Held::root(entry.first, entry.count, capability);
         capabilities.0.insert(entry.first, held);
         self.clean.add(entry.first, entry.count, |_, _| false);
+        self.blocks += blocks;
         Some(())
+    }
+
+    /// Frames that are free, or can be had, and all that there can be.
+    fn free_and_all(&self) -> (u64, u64) {
+        let free = self.clean.count() + self.used.count();
+        let all = self.blocks * BLOCK_FRAMES;
+        if self.is_whole {
+            return (free, all);
+        }
+        let entry = tables::own_environment();
+        let left = u64::from(entry.frames_quota.saturating_sub(entry.frames));
+        (free + left, all + left)
+    }
+
+    /// Whether a quarter of all is free, or more: enough to give more than is asked for.
+    pub fn has_plenty(&self) -> bool {
+        let (free, all) = self.free_and_all();
+        free >= all / 4
+    }
+
+    /// Whether so many bytes are more than there can ever be (proc(5), `overcommit_memory` 0).
+    pub fn is_beyond(&self, bytes: u64) -> bool {
+        bytes / PAGE_SIZE > self.free_and_all().1
     }
 
     /// Takes all frames that the exokernel still has for this environment, in few capabilities: environments that it makes from then on have

@@ -1,12 +1,16 @@
 //! The memory of a program: which addresses mean what, and the frames behind them.
 //!
-//! Three kinds of region. **Arena**: private memory whose pages were mapped before somebody asked for them, so that having it takes
-//! neither a fault nor a call of the kernel. **Lazy**: addresses whose pages are mapped when they are first touched. **Image**: pages of
-//! the program's file, mapped when it is loaded. Frames are the family's; regions and the arena are one process's.
+//! Three kinds of region. **Arena**: private memory in blocks that were mapped whole, so that having it takes neither a fault nor a call of
+//! the kernel. **Lazy**: addresses whose pages are mapped when they are first touched. **Image**: pages of files, mapped when they are
+//! touched. Frames are the family's; regions and the arena are one process's.
+//!
+//! A page may be mapped with fewer rights than its region has, never with more: rights that are added come by the fault that needs them.
 
 pub mod arena;
 pub mod attached;
+mod blocks;
 mod description;
+mod fault;
 mod file;
 mod fork;
 pub mod frames;
@@ -22,17 +26,17 @@ use core::cell::RefCell;
 use core::ops::Range;
 
 use exo_abi::Rights;
-use exo_abi::address::PAGE_SIZE;
+use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, PAGE_SIZE};
 use exo_rt::{family, page_tables, program_memory};
 
 use crate::errno::{Errno, Result};
 use arena::Arena;
-use frames::{Capabilities, Frames};
+use frames::{Capabilities, Frames, Run};
 use program_break::Break;
 use region::{Kind, Region};
 
-/// Largest anonymous mapping that comes from the arena: larger ones are mostly reserved and not used.
-const ARENA_BYTES_MAX: u64 = 1 << 20;
+/// Largest anonymous mapping that comes from the arena, whose pages are zeroed at once: larger ones may be reserved and not used.
+const ARENA_BYTES_MAX: u64 = BLOCK_SIZE;
 /// Where the arena lies. Arena and small lazy regions lie in reach of the table that leads to the program itself: an address space is few
 /// page tables.
 const ARENA_START: u64 = 0x10_0000_0000;
@@ -44,10 +48,9 @@ const LARGE: Range<u64> = 0x1000_0000_0000..0x3000_0000_0000;
 const LARGE_BYTES: u64 = 1 << 30;
 /// End (exclusive) of the addresses that can be a program's.
 pub const MEMORY_END: u64 = family::VIEWS;
-/// Pages that a fault maps at once.
-const FAULT_PAGES: u64 = 16;
-/// Pages that a fault maps at once where the frames are there already.
-const IMAGE_PAGES: u64 = 32;
+
+/// Pages of the arena that nobody has and that are kept for who wants some next.
+const IDLE_PAGES_MAX: u64 = 16 * BLOCK_FRAMES;
 
 /// All memory of a process.
 pub struct Memory {
@@ -57,11 +60,16 @@ pub struct Memory {
     pub capabilities: Capabilities,
     /// Regions by their first address.
     regions: BTreeMap<u64, Region>,
-    /// Where the next lazy region is looked for: a small one, and a large one.
+    /// Where the next lazy region is looked for: a small one, and a large one. What was given up is used again first, for the page tables
+    /// that lead there stay.
     next_lazy: [u64; 2],
     arena: Arena,
     /// The program break: where it began, where it is, and up to where there is memory.
     program_break: Break,
+    /// The page at which the program was last refused what it tried: who then changes its rights will try again.
+    refused: Option<u64>,
+    /// Blocks that were taken out of the arena because of rights.
+    evacuations: u64,
 }
 
 /// Whether a page is mapped.
@@ -84,6 +92,8 @@ impl Memory {
             next_lazy: [SMALL.start, LARGE.start],
             arena: Arena::new(ARENA_START),
             program_break: Break::default(),
+            refused: None,
+            evacuations: 0,
         }
     }
 
@@ -97,8 +107,8 @@ impl Memory {
         {
             self.free_frames(*frame, 1);
         }
-        for (first, pages) in self.arena.take_all() {
-            self.free_frames(first, pages);
+        for first in self.arena.take_all() {
+            self.free_frames(first, BLOCK_FRAMES);
         }
     }
 
@@ -114,36 +124,27 @@ impl Memory {
         })
     }
 
-    /// Anonymous private memory at an address of our choice, zeroed.
-    pub fn map_anonymous(&mut self, bytes: u64, rights: Rights) -> Result {
+    /// Anonymous private memory at an address of our choice, zeroed. Dense: most of it will be used.
+    pub fn map_anonymous(&mut self, bytes: u64, rights: Rights, is_dense: bool) -> Result {
         let bytes = round_up(bytes).filter(|&bytes| bytes != 0);
         let bytes = bytes.ok_or(Errno::EINVAL)?;
-        if rights == Rights::READ_WRITE && bytes <= ARENA_BYTES_MAX {
-            let start = self.take_arena(bytes).ok_or(Errno::ENOMEM)?;
+        if is_dense && rights.contains(Rights::WRITE) && self.frames.borrow().is_beyond(bytes) {
+            return Err(Errno::ENOMEM);
+        }
+        if rights == Rights::READ_WRITE
+            && bytes <= ARENA_BYTES_MAX
+            && self.prefers_arena()
+            && let Some(start) = self.take_arena(bytes)
+        {
             self.regions
                 .insert(start, Region::new(start + bytes, rights, Kind::Arena));
             return Ok(start);
         }
-        self.map_lazy(bytes, rights)
-    }
-
-    /// Pages of the arena, zeroed.
-    fn take_arena(&mut self, bytes: u64) -> Option<u64> {
-        let pages = bytes / PAGE_SIZE;
-        let taken = self.arena.take(pages);
-        let (start, is_clean) = match taken {
-            Some(found) => found,
-            None => {
-                let (start, more) = self.arena.growth(pages);
-                let first = self.map_clean(start, more, Rights::READ_WRITE)?;
-                self.arena.add(start, first, more);
-                self.arena.take(pages)?
-            }
-        };
-        if !is_clean {
-            program_memory::zero(start, bytes).ok()?;
+        let start = self.map_lazy(bytes, rights)?;
+        if let Some(region) = self.regions.get_mut(&start) {
+            region.is_dense = is_dense;
         }
-        Some(start)
+        Ok(start)
     }
 
     /// Takes frames that read as zero, and maps them; the number of the first.
@@ -161,14 +162,25 @@ impl Memory {
 
     /// Takes contiguous frames that read as zero; the number of the first.
     pub fn take_frames(&mut self, count: u64) -> Option<u64> {
-        let run = self
-            .frames
-            .borrow_mut()
-            .take(count, &mut self.capabilities)?;
+        let run = self.take_run(count)?;
         if !run.is_clean {
             program_memory::zero(self.view(run.first), count * PAGE_SIZE).ok()?;
         }
         Some(run.first)
+    }
+
+    /// Takes contiguous frames, if need be those behind pages that nobody has.
+    fn take_run(&mut self, count: u64) -> Option<Run> {
+        let Self {
+            frames,
+            capabilities,
+            ..
+        } = self;
+        let taken = frames.borrow_mut().take(count, capabilities);
+        taken.or_else(|| {
+            self.give_idle_blocks(0, MEMORY_END);
+            self.frames.borrow_mut().take(count, &mut self.capabilities)
+        })
     }
 
     /// Gives frames back.
@@ -194,14 +206,13 @@ impl Memory {
     /// Anonymous private memory at `start`, in place of what is there.
     pub fn map_anonymous_at(&mut self, start: u64, bytes: u64, rights: Rights) -> Result {
         let end = self.check_range(start, bytes)?;
-        self.take_away(start, end - start, |memory, start, region| {
-            match region.kind {
-                Kind::Arena => memory.carve(start, region),
-                Kind::Lazy | Kind::Image => memory.release(start, region),
-            }
-        })?;
-        self.regions
-            .insert(start, Region::new(end, rights, Kind::Lazy));
+        self.evacuate(start, end)?;
+        self.unmap(start, end - start)?;
+        let region = Region {
+            is_dense: true,
+            ..Region::new(end, rights, Kind::Lazy)
+        };
+        self.regions.insert(start, region);
         Ok(start)
     }
 
@@ -253,31 +264,34 @@ impl Memory {
         Some(start)
     }
 
-    /// Addresses in a range that no region has, with one page before the next, so that running over their end faults.
+    /// Addresses in a range that neither a region nor the arena has, with one page before the next, so that running over their end faults.
+    /// What is so large that blocks fit in begins where one does.
     fn find_gap(&self, range: Range<u64>, bytes: u64) -> Option<u64> {
         let wanted = bytes.checked_add(PAGE_SIZE)?;
-        let mut start = range.start;
-        for (&first, region) in self.regions.range(range.clone()) {
-            if first >= start.checked_add(wanted)? {
-                break;
+        let step = match bytes {
+            BLOCK_SIZE.. => BLOCK_SIZE,
+            _ => PAGE_SIZE,
+        };
+        let mut start = range.start.checked_next_multiple_of(step)?;
+        let mut regions = self.regions.range(range.clone()).peekable();
+        loop {
+            let end = start.checked_add(wanted)?;
+            if end > range.end {
+                return None;
             }
-            start = start.max(region.end + PAGE_SIZE);
+            if let Some((_, region)) = regions.next_if(|&(&first, _)| first < end) {
+                let behind = (region.end + PAGE_SIZE).next_multiple_of(step);
+                start = start.max(behind);
+            } else if let Some((block, _)) = self.arena.blocks(start, end).last() {
+                start = (block + 1) * BLOCK_SIZE;
+            } else {
+                return Some(start);
+            }
         }
-        (start.checked_add(wanted)? <= range.end).then_some(start)
     }
 
     /// Takes away what is mapped in a range; where nothing is, nothing happens.
     pub fn unmap(&mut self, start: u64, bytes: u64) -> Result<()> {
-        self.take_away(start, bytes, Self::release)
-    }
-
-    /// Takes regions out of a range, and has `give` give their memory back.
-    fn take_away(
-        &mut self,
-        start: u64,
-        bytes: u64,
-        give: impl Fn(&mut Self, u64, &Region) -> Result<()>,
-    ) -> Result<()> {
         let end = round_up(bytes)
             .and_then(|bytes| start.checked_add(bytes))
             .ok_or(Errno::EINVAL)?;
@@ -290,7 +304,15 @@ impl Memory {
             let Some(region) = self.regions.remove(&first) else {
                 break;
             };
-            give(self, first, &region)?;
+            self.release(first, &region)?;
+            for (next, range) in self.next_lazy.iter_mut().zip([SMALL, LARGE]) {
+                if range.contains(&first) {
+                    *next = first.min(*next);
+                }
+            }
+        }
+        if self.arena.free_count() > IDLE_PAGES_MAX {
+            self.give_idle_blocks(start, end);
         }
         Ok(())
     }
@@ -299,10 +321,8 @@ impl Memory {
     fn release(&mut self, start: u64, region: &Region) -> Result<()> {
         match region.kind {
             Kind::Arena => {
-                if region.rights != Rights::READ_WRITE {
-                    self.change_rights(start, region, Rights::READ_WRITE)?;
-                }
-                self.arena.free(start, (region.end - start) / PAGE_SIZE);
+                let pages = (region.end - start) / PAGE_SIZE;
+                self.arena.free(start, pages, false);
             }
             Kind::Lazy => {
                 self.unmap_pages(region)?;
@@ -321,18 +341,6 @@ impl Memory {
             Rights::NONE => Ok(()),
             _ => mapping::unmap(region.pages.keys().copied().filter(is_present)),
         }
-    }
-
-    /// Takes the pages of an arena region out of the arena, so that others can take their place.
-    fn carve(&mut self, start: u64, region: &Region) -> Result<()> {
-        let pages = self.arena.remove(start, region.end);
-        if region.rights != Rights::NONE {
-            mapping::unmap(pages.keys().copied())?;
-        }
-        for frame in pages.into_values() {
-            self.free_frames(frame, 1);
-        }
-        Ok(())
     }
 
     /// Makes `address` the border of two regions, if it is inside one.
@@ -366,55 +374,5 @@ impl Memory {
     /// Whether an address means something, whatever may be done there.
     pub fn knows(&self, address: u64) -> bool {
         self.region(address).is_some()
-    }
-
-    /// Maps what a fault at `address` needs; false where the program may not do what it did.
-    pub fn handle_fault(&mut self, address: u64, write: bool, fetch: bool) -> bool {
-        let page = address & !(PAGE_SIZE - 1);
-        let Some((start, region)) = self.region(page) else {
-            return false;
-        };
-        let needed = match (write, fetch) {
-            (true, _) => Rights::WRITE,
-            (_, true) => Rights::EXECUTE,
-            _ => Rights::READ,
-        };
-        if region.kind == Kind::Arena || !region.rights.contains(needed) || is_present(&page) {
-            return false;
-        }
-        if region.pages.contains_key(&page) {
-            return self.map_neighbours(page, region).is_ok();
-        }
-        if let Some(shown) = region.file.clone() {
-            return self.show(start, page, &shown).is_ok();
-        }
-        let (end, rights) = (region.end, region.rights);
-        // Neighbours come along, as far as they are not there and lie in the same page table.
-        let table_end = (page | (exo_abi::address::BLOCK_SIZE - 1)) + 1;
-        let limit = end.min(table_end).min(page + FAULT_PAGES * PAGE_SIZE);
-        let limit = region
-            .pages
-            .range(page..)
-            .next()
-            .map_or(limit, |(&next, _)| limit.min(next));
-        let pages = (limit - page) / PAGE_SIZE;
-        let Some(first) = self.map_clean(page, pages, rights) else {
-            return false;
-        };
-        if let Some(region) = self.regions.get_mut(&start) {
-            region
-                .pages
-                .extend((0..pages).map(|number| (page + number * PAGE_SIZE, first + number)));
-        }
-        true
-    }
-
-    /// Maps a page that has a frame, and those behind it that have one too.
-    fn map_neighbours(&self, page: u64, region: &Region) -> Result<()> {
-        let end = page + IMAGE_PAGES * PAGE_SIZE;
-        let pages = region.pages.range(page..end);
-        let pages = pages.map(|(&address, &frame)| (address, frame));
-        let absent = pages.take_while(|(address, _)| !is_present(address));
-        mapping::map_pages(absent, region.rights, |frame| self.capabilities.of(frame))
     }
 }

@@ -1,7 +1,7 @@
 //! The program break: memory right behind the program, which `brk` makes longer and shorter.
 
 use exo_abi::Rights;
-use exo_abi::address::PAGE_SIZE;
+use exo_abi::address::{BLOCK_SIZE, PAGE_SIZE};
 use exo_rt::program_memory;
 
 use super::Memory;
@@ -9,15 +9,18 @@ use super::region::{Kind, Region};
 
 /// How far the program break may go.
 const BREAK_BYTES: u64 = 16 << 30;
-/// Pages that the memory behind it grows by.
-const BREAK_PAGES: u64 = 64;
+/// Bytes that its region grows by at least.
+const STEP_BYTES: u64 = 256 << 10;
+/// Bytes from which on it grows by blocks.
+const SMALL_BYTES: u64 = 1 << 20;
 
 /// The program break.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Break {
     start: u64,
     current: u64,
-    mapped: u64,
+    /// End of its region.
+    end: u64,
 }
 
 impl Memory {
@@ -27,7 +30,7 @@ impl Memory {
         self.program_break = Break {
             start,
             current: start,
-            mapped: start,
+            end: start,
         };
     }
 
@@ -36,48 +39,68 @@ impl Memory {
         let Break {
             start,
             current,
-            mapped,
+            end,
         } = self.program_break;
         if !(start..=start + BREAK_BYTES).contains(&wanted)
-            || wanted > mapped && self.extend_break(wanted).is_none()
+            || wanted > end && self.extend_break(wanted).is_none()
         {
             return current;
         }
         if wanted < current {
-            // What comes back later is zero.
-            let _ = program_memory::zero(wanted, current - wanted);
+            self.shorten_break(wanted, current);
         }
         self.program_break.current = wanted;
         wanted
     }
 
-    /// Puts memory behind the program break.
+    /// Makes the region of the program break longer.
     fn extend_break(&mut self, wanted: u64) -> Option<()> {
-        let start = self.program_break.mapped;
-        let pages = (wanted - start)
-            .div_ceil(PAGE_SIZE)
-            .next_multiple_of(BREAK_PAGES);
-        let end = start + pages * PAGE_SIZE;
-        if self.regions.range(start..end).next().is_some() {
+        let Break { start, end, .. } = self.program_break;
+        let step = match wanted - start {
+            SMALL_BYTES.. => BLOCK_SIZE,
+            _ => STEP_BYTES,
+        };
+        let new_end = wanted.next_multiple_of(step);
+        if self.has_any(end, new_end - end) || self.arena.blocks(end, new_end).any(|_| true) {
             return None;
         }
-        let first = self.map_clean(start, pages, Rights::READ_WRITE)?;
-        self.arena.back(start, first, pages);
-        let before = self.regions.range_mut(..start).next_back();
+        let before = self.regions.range_mut(start..end).next_back();
         match before.map(|(_, region)| region) {
             Some(region)
-                if region.end == start
-                    && region.kind == Kind::Arena
+                if region.end == end
+                    && region.kind == Kind::Lazy
                     && region.rights == Rights::READ_WRITE =>
             {
-                region.end = end;
+                region.end = new_end;
             }
             _ => {
-                let region = Region::new(end, Rights::READ_WRITE, Kind::Arena);
-                self.regions.insert(start, region);
+                let region = Region {
+                    is_dense: true,
+                    ..Region::new(new_end, Rights::READ_WRITE, Kind::Lazy)
+                };
+                self.regions.insert(end, region);
             }
         }
-        self.program_break.mapped = end;
+        self.program_break.end = new_end;
         Some(())
+    }
+
+    /// Has what is behind the new break read as zero when it comes back.
+    fn shorten_break(&mut self, wanted: u64, current: u64) {
+        let border = wanted.next_multiple_of(PAGE_SIZE).min(current);
+        let place = self.region(wanted).and_then(|(_, region)| {
+            let page = wanted / PAGE_SIZE * PAGE_SIZE;
+            match region.kind {
+                Kind::Arena => Some(wanted),
+                _ => Some(self.view(*region.pages.get(&page)?) + wanted % PAGE_SIZE),
+            }
+        });
+        if let Some(place) = place {
+            let _ = program_memory::zero(place, border - wanted);
+        }
+        // What the program itself has unmapped there stays away.
+        if border < current {
+            let _ = self.discard(border, current - border);
+        }
     }
 }

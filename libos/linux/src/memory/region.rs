@@ -10,7 +10,7 @@ use crate::files::node::Node;
 /// What is behind a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Pages of the arena.
+    /// Pages of the arena, which the program may read and write.
     Arena,
     /// Pages come when they are touched.
     Lazy,
@@ -27,8 +27,10 @@ pub struct Region {
     pub rights: Rights,
     /// What is behind it.
     pub kind: Kind,
-    /// Frame numbers of the pages that are mapped, by address. The arena knows those of its own.
+    /// Frame numbers of the pages that have one, by address. The arena knows those of its own.
     pub pages: BTreeMap<u64, u64>,
+    /// Whether a first touch may bring a whole block.
+    pub is_dense: bool,
     /// The file that it shows, if it is one.
     pub file: Option<Shown>,
 }
@@ -52,6 +54,7 @@ impl Region {
             rights,
             kind,
             pages: BTreeMap::new(),
+            is_dense: false,
             file: None,
         }
     }
@@ -64,6 +67,7 @@ impl Region {
         let upper = Self {
             pages: self.pages.split_off(&address),
             file: self.file.clone(),
+            is_dense: self.is_dense,
             ..Self::new(self.end, self.rights, self.kind)
         };
         self.end = address;
