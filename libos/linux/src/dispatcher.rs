@@ -4,9 +4,9 @@
 //! what it waits for. So a call is done in one piece or not at all, and again from its start when the wait is over.
 
 use exo_rt::context::Entered;
-use exo_rt::environment;
 use exo_rt::system_call::{self, Exit};
 use exo_rt::upcall::Fault;
+use exo_rt::{environment, family};
 
 use crate::calls::{self, Arguments};
 use crate::errno::{self, encode};
@@ -151,6 +151,7 @@ fn run(process: &mut Process) {
         if system_call::take_notice() {
             handle_event(process);
         }
+        family::look(process.member.seat);
         process.threads.run_queue.attention.set(false);
         process.look_outside();
         delivery::take_mail(process);
@@ -162,9 +163,11 @@ fn run(process: &mut Process) {
         {
             let moments = [process.threads.next_deadline(), process.timers.next()];
             let next = moments.into_iter().flatten().min();
-            idle::sleep(process.member.seat, next, events);
-            // Told by then, or it comes again.
-            process.threads.armed = None;
+            idle::wait(process.member.seat, next, events);
+            if environment::events() != events {
+                // Told by then, or it comes again.
+                process.threads.armed = None;
+            }
             continue;
         }
         if process.threads.current.calls {
@@ -193,8 +196,7 @@ fn set_timer(process: &mut Process) {
     let moments = [threads.next_deadline(), process.timers.next()];
     let armed = threads.armed.unwrap_or(u64::MAX);
     let mut next = moments.into_iter().flatten().min().unwrap_or(u64::MAX);
-    // Another process may send a signal.
-    if !threads.run_queue.is_empty() || !process.family.is_one() {
+    if !threads.run_queue.is_empty() {
         next = next.min(calls::now() + TURN);
     }
     // One that is set comes in any case; too early does no harm.

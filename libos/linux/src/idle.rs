@@ -1,6 +1,9 @@
-//! What an environment does while none of its threads can run: it sleeps, until an event, a moment, or a word of another process.
+//! What an environment does while none of its threads can run: it gives way to other processes, and then sleeps, until an event, a moment, or a word
+//! of another process.
 
-use exo_rt::{family, gate, predicate, processor, revocation, wait};
+use exo_rt::{environment, family, gate, predicate, processor, revocation, wait};
+
+use crate::calls;
 
 /// Nanoseconds that 10^6 ticks of a counter of 1 kHz take.
 const SCALE: u128 = 1_000_000;
@@ -17,9 +20,23 @@ pub fn set_event(moment: u64) {
     let _ = gate::timer_set(time_stamp_of(moment));
 }
 
-/// Sleeps until something may have changed, or another process of the family wakes the one at `seat`, at the latest until `deadline` in
+/// Nanoseconds to a deadline that may pass while others have their turns.
+const NEAR: u64 = 50_000_000;
+
+/// Waits until something may have changed, or another process of the family wakes the one at `seat`, at the latest until `deadline` in
 /// nanoseconds. Events count that are not among the first `seen`. The family's lock is free meanwhile.
-pub fn sleep(seat: usize, deadline: Option<u64>, seen: u64) {
+///
+/// As long as others of the family have something to do, it is not asleep but yields to them: who answers soon costs no more than two yields.
+pub fn wait(seat: usize, deadline: Option<u64>, seen: u64) {
+    let is_over =
+        || environment::events() != seen || deadline.is_some_and(|moment| moment <= calls::now());
+    let is_far = deadline.is_none_or(|moment| moment > calls::now() + NEAR);
+    if !is_far || !family::give_way(seat, is_over) {
+        sleep(seat, deadline, seen);
+    }
+}
+
+fn sleep(seat: usize, deadline: Option<u64>, seen: u64) {
     let woken = family::sleep_term(seat);
     family::release();
     revocation::serve();

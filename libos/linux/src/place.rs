@@ -104,7 +104,9 @@ impl Made {
             stack,
             self.seat as u64,
         )
-        .map_err(|_| Errno::EAGAIN)
+        .map_err(|_| Errno::EAGAIN)?;
+        family::wake_up(self.seat);
+        Ok(())
     }
 }
 

@@ -126,6 +126,7 @@ impl Process {
             // Nobody is told that it ends, and nothing but its frames would be left of it.
             Some(place) if kept.is_ok() => all.places.borrow_mut().park(member.seat, place),
             _ => {
+                family::leave(member.seat);
                 drop((all, member));
                 family::release();
                 start::exit(0)

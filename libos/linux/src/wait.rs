@@ -139,7 +139,7 @@ impl RunQueue {
         self.home.set((seat, environment.0));
     }
 
-    /// Wakes the environment if it is another, and sleeps.
+    /// Has the environment look, if it is another.
     pub fn wake_home(&self) {
         let (seat, number) = self.home.get();
         let home = EnvironmentId(number);

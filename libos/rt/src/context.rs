@@ -8,6 +8,8 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use exo_abi::EnvironmentId;
+
 use crate::fault::catch_fault;
 use crate::processor::MXCSR_DEFAULT;
 use crate::upcall::Fault;
@@ -72,6 +74,49 @@ pub fn probe() {
 /// The components that contexts hold beyond x87 and SSE; 0: none, `extended` means nothing.
 pub fn components() -> u32 {
     SAVED.load(Ordering::Relaxed)
+}
+
+/// Yields to an environment, or to anyone where it cannot run, in the midst of anything: all registers are kept that a program can have.
+pub fn yield_whole(named: EnvironmentId) {
+    /// As `xsave` and `fxsave64` want it.
+    #[repr(C, align(64))]
+    struct Kept {
+        extended: [u8; EXTENDED_BYTES],
+        floating_point: [u8; 512],
+    }
+    let mut kept = Kept {
+        extended: [0; EXTENDED_BYTES],
+        floating_point: [0; 512],
+    };
+    let base = crate::program_memory::thread_base();
+    let components = components();
+    // SAFETY: the array takes what is written, and is aligned.
+    unsafe {
+        asm!("fxsave64 [{}]", in(reg) &raw mut kept.floating_point, options(nostack, preserves_flags));
+    };
+    if components != 0 {
+        // SAFETY: 1. `probe` found that the instruction works; 2. the array is aligned to 64 and takes these components.
+        unsafe {
+            asm!("xsave64 [{}]", in(reg) &raw mut kept.extended, in("eax") components, in("edx") 0, options(nostack, preserves_flags));
+        };
+    }
+    if crate::gate::environment_yield_to(named).is_err() {
+        crate::wait::yield_now();
+    }
+    if components != 0 {
+        // SAFETY: 1. as above; 2. what is loaded is what was saved; 3. Rust code here relies on none of it but MXCSR, which is as before the call.
+        unsafe {
+            asm!("xrstor64 [{}]", in(reg) &raw const kept.extended, in("eax") components, in("edx") 0, options(nostack, preserves_flags));
+        };
+    }
+    // SAFETY: what is loaded is what was saved; Rust code relies on the same of it before and after.
+    unsafe {
+        asm!("fxrstor64 [{}]", in(reg) &raw const kept.floating_point, options(nostack, preserves_flags));
+    };
+    if let Ok(base) = base {
+        // It was one before.
+        let _ = crate::program_memory::set_thread_base(base);
+    }
 }
 
 impl Context {

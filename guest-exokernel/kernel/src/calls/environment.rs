@@ -1,6 +1,6 @@
 //! Calls about the running of the caller: yield, wait, upcalls.
 
-use exo_abi::environment::UPCALL_SLOTS;
+use exo_abi::environment::{State, UPCALL_SLOTS};
 use exo_abi::upcall::UPCALL_ENTRY_STRIDE;
 use exo_abi::{EnvironmentId, Error};
 
@@ -122,9 +122,27 @@ pub fn environment_sleep(kernel: &mut Kernel, index: usize, caller: EnvironmentI
 }
 
 /// Looks whether the predicate holds on which an environment sleeps. The answer is 1 if so, and 0 if it does not or nobody sleeps.
-pub fn environment_wake(kernel: &mut Kernel, index: usize, environment: u64) -> Result<u64, Error> {
+pub fn environment_wake(
+    kernel: &mut Kernel,
+    index: usize,
+    caller: EnvironmentId,
+    environment: u64,
+) -> Result<u64, Error> {
     let id = kernel.ledger.environment_number(environment)?;
+    let entry = kernel.ledger.environment(id)?;
+    if entry.state == State::Runnable as u32 && id != caller && are_kin(kernel, caller, id) {
+        kernel.environment(id)?.context.pages.raise_events();
+        interrupts::announce(kernel, id);
+        return Ok(0);
+    }
     Ok(u64::from(predicates::reconsider(kernel, index, id)))
+}
+
+/// Whether two environments have the same owner, or one owns the other: then they may interrupt each other.
+fn are_kin(kernel: &Kernel, one: EnvironmentId, other: EnvironmentId) -> bool {
+    let owner = |id: EnvironmentId| kernel.ledger.environment(id).map_or(0, |entry| entry.owner);
+    let (first, second) = (owner(one), owner(other));
+    first == u32::from(other.0) || second == u32::from(one.0) || first != 0 && first == second
 }
 
 /// Who is willing to be entered has said where, and has nobody else to reply to.

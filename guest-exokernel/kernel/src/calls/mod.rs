@@ -113,8 +113,8 @@ const fn handler_of(call: Call) -> Handler {
         Call::EnvironmentSleep => handler!(|kernel, caller, _| {
             environment::environment_sleep(kernel, vcpu::index(), caller)
         }),
-        Call::EnvironmentWake => handler!(|kernel, _caller, [environment, ..]| {
-            environment::environment_wake(kernel, vcpu::index(), environment)
+        Call::EnvironmentWake => handler!(|kernel, caller, [environment, ..]| {
+            environment::environment_wake(kernel, vcpu::index(), caller, environment)
         }),
         Call::UpcallSet => handler!(|kernel, caller, [entry, stack, ..]| {
             environment::upcall_set(kernel, caller, entry, stack)

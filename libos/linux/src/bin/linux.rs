@@ -165,7 +165,7 @@ fn become_next(seat: usize) -> ! {
         let events = environment::events();
         match fork::receive(seat) {
             Some(process) => break process,
-            None => idle::sleep(seat, None, events),
+            None => idle::wait(seat, None, events),
         }
     };
     let mut context = Context::clone(&process.threads.current.context);

@@ -20,7 +20,8 @@ use crate::wait::{Interrupted, Stop, Wait, WaitQueue};
 /// Refuses addresses that are not the program's.
 pub fn check(address: u64, bytes: u64) -> Result<()> {
     let end = address.checked_add(bytes).ok_or(Errno::EFAULT)?;
-    if address >= PROGRAM_BASE && end <= MEMORY_END {
+    // No bytes lie anywhere, at a null pointer too.
+    if (bytes == 0 || address >= PROGRAM_BASE) && end <= MEMORY_END {
         Ok(())
     } else {
         Err(Errno::EFAULT)

@@ -16,16 +16,16 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, FRAME_WINDOW_SIZE, PAGE_SHIFT, PAGE_SIZE};
 use exo_abi::map::{LARGE_PAGES, MapEntry};
 use exo_abi::upcall::Vector;
-use exo_abi::{Capability, Kind, Rights};
+use exo_abi::{Capability, EnvironmentId, Kind, Rights};
 use linked_list_allocator::Heap as FreeList;
 
 use crate::gate::Target;
 use crate::upcall::Fault;
-use crate::{environment, gate, processor, window};
+use crate::{context, environment, gate, processor, window};
 pub use heap::Heap;
 pub use member::{Layout, first_instruction, layout};
 use seat::Seat;
-pub use seat::{SEATS, receive, send, sleep_term, wake, wake_up};
+pub use seat::{SEATS, give_way, leave, look, receive, send, sleep_term, wake, wake_up};
 
 /// Where the heap lies: behind the personality's own image, in reach of the same page directory.
 pub const FAMILY_BASE: u64 = 0x3f00_0040_0000;
@@ -33,6 +33,8 @@ pub const FAMILY_BASE: u64 = 0x3f00_0040_0000;
 pub const VIEWS: u64 = 0x3e00_0000_0000;
 /// Their end.
 const VIEWS_END: u64 = VIEWS + FRAME_WINDOW_SIZE;
+/// Looks at the lock before its holder gets the rest of the slice.
+const SPINS: u32 = 100;
 /// Bytes of a chunk: one page of 2 MiB.
 const CHUNK_BYTES: u64 = BLOCK_SIZE;
 
@@ -53,6 +55,10 @@ struct Header {
     list: UnsafeCell<FreeList>,
     /// What a member that starts calls, with its seat: a `fn(usize) -> !`.
     member_main: AtomicU64,
+    /// How many members are awake.
+    awake: AtomicU64,
+    /// Number of the environment whose member was woken last, and does not run yet as far as is known; 0: nobody's.
+    woken: AtomicU64,
     /// The members' places.
     seats: [Seat; SEATS],
 }
@@ -92,11 +98,14 @@ pub fn found(member_main: fn(usize) -> !) {
         first_frame: AtomicU64::new(first),
         list: UnsafeCell::new(list),
         member_main: AtomicU64::new(member_main as usize as u64),
+        awake: AtomicU64::new(0),
+        woken: AtomicU64::new(0),
         seats: [const { Seat::new() }; SEATS],
     };
     // SAFETY: as above; the place is aligned to a page.
     unsafe { (FAMILY_BASE as *mut Header).write(header) };
     CAPABILITY.store(capability.0, Ordering::Relaxed);
+    wake_up(0);
 }
 
 /// Uses the heap that another has founded and whose first chunk it has mapped here; this environment holds a capability for its frames.
@@ -217,11 +226,16 @@ pub fn acquire() -> bool {
         holder.store(own, Ordering::Relaxed);
         return true;
     }
+    let mut spins = 0;
     loop {
         match holder.compare_exchange_weak(0, own, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => return true,
-            // Who holds it is inside a call, which is short; if the end of a slice interrupted it, so will one end this.
-            Err(_) => processor::pause(),
+            Err(_) if spins < SPINS => {
+                spins += 1;
+                processor::pause();
+            }
+            // Who holds it is inside a call, which is short: the end of its slice has interrupted it.
+            Err(other) => context::yield_whole(EnvironmentId(other as u16)),
         }
     }
 }

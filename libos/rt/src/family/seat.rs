@@ -10,7 +10,7 @@ use exo_abi::environment::EnvironmentId;
 use exo_abi::term::{Comparison, Term};
 
 use super::{CAPABILITY, header, physical};
-use crate::{gate, predicate};
+use crate::{environment, gate, predicate, wait};
 
 /// Most members of a family at a time.
 pub const SEATS: usize = 256;
@@ -21,10 +21,24 @@ pub const SEATS: usize = 256;
 pub(super) struct Seat {
     /// Raised by whoever wakes it.
     wakes: AtomicU64,
-    /// 1 while it sleeps, or is about to.
-    sleeps: AtomicU64,
+    /// What its member does, a [`Doing`].
+    doing: AtomicU64,
     /// What it starts with: a `Box<Box<dyn Any>>`; 0: nothing.
     parcel: AtomicU64,
+}
+
+/// What the member of a seat does, and so how it is told that there is something to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+enum Doing {
+    /// It sleeps, or is about to; or there is none. The kernel wakes it.
+    Sleeps = 0,
+    /// It has nothing to do and gives way to others. It looks at its turns.
+    GivesWay = 1,
+    /// Anything else. The kernel tells it by an event.
+    Computes = 2,
+    /// The same, and it was told already.
+    Told = 3,
 }
 
 impl Seat {
@@ -32,7 +46,7 @@ impl Seat {
     pub(super) const fn new() -> Self {
         Self {
             wakes: AtomicU64::new(0),
-            sleeps: AtomicU64::new(0),
+            doing: AtomicU64::new(Doing::Sleeps as u64),
             parcel: AtomicU64::new(0),
         }
     }
@@ -70,21 +84,81 @@ fn open(word: u64) -> Option<Box<dyn Any>> {
     Some(*unsafe { Box::from_raw(word as *mut Box<dyn Any>) })
 }
 
-/// Wakes the member of a seat, which runs in `environment`, if it sleeps. Under the lock.
+fn set_doing(number: usize, doing: Doing) {
+    const SLEEPS: u64 = Doing::Sleeps as u64;
+    let header = header();
+    match (
+        seat(number).doing.swap(doing as u64, Ordering::AcqRel),
+        doing,
+    ) {
+        (SLEEPS, Doing::Sleeps) => {}
+        (SLEEPS, _) => drop(header.awake.fetch_add(1, Ordering::Relaxed)),
+        (_, Doing::Sleeps) => drop(header.awake.fetch_sub(1, Ordering::Relaxed)),
+        _ => {}
+    }
+}
+
+/// Has the member of a seat, which runs in `environment`, look at what it waits for. Under the lock.
 pub fn wake(number: usize, environment: EnvironmentId) {
+    const SLEEPS: u64 = Doing::Sleeps as u64;
+    const COMPUTES: u64 = Doing::Computes as u64;
     let seat = seat(number);
     seat.wakes.fetch_add(1, Ordering::Release);
-    if seat.sleeps.load(Ordering::Acquire) != 0 {
+    let told = match seat.doing.load(Ordering::Relaxed) {
+        SLEEPS => Some(Doing::GivesWay),
+        COMPUTES => Some(Doing::Told),
+        _ => None,
+    };
+    if let Some(doing) = told {
+        set_doing(number, doing);
         // It may have ended.
         let _ = gate::environment_wake(environment);
     }
+    header()
+        .woken
+        .store(environment.0.into(), Ordering::Relaxed);
+}
+
+/// Lets other members have their turns while the one at `number` has nothing to do. True when it was woken, or `is_over` says so; false where all others
+/// sleep, or some of its turns were for nothing. Who was woken last is next. Under the lock, which is free meanwhile.
+///
+/// So members that wake each other by turns never sleep: each switch is a yield.
+pub fn give_way(number: usize, is_over: impl Fn() -> bool) -> bool {
+    /// Turns without anything to do, after which it is to sleep.
+    const TURNS: u32 = 3;
+    let header = header();
+    let wakes = &seat(number).wakes;
+    let before = wakes.load(Ordering::Acquire);
+    set_doing(number, Doing::GivesWay);
+    for _ in 0..TURNS {
+        let awake = header.awake.load(Ordering::Relaxed);
+        let mut next = EnvironmentId(header.woken.swap(0, Ordering::Relaxed) as u16);
+        if awake < 2 {
+            return false;
+        }
+        if awake == 2 || next == environment::id() {
+            // A yield to anyone is the cheapest, and there is but one.
+            next = EnvironmentId::NOBODY;
+        }
+        super::release();
+        // Who was woken may have ended.
+        if gate::environment_yield_to(next).is_err() {
+            wait::yield_now();
+        }
+        super::acquire();
+        if wakes.load(Ordering::Acquire) != before || is_over() {
+            set_doing(number, Doing::Computes);
+            return true;
+        }
+    }
+    false
 }
 
 /// Says that the member of a seat is about to sleep; the term of a predicate that holds as soon as somebody wakes it. Under the lock, which it
 /// frees then, before it sleeps.
 pub fn sleep_term(number: usize) -> Term {
     let seat = seat(number);
-    seat.sleeps.store(1, Ordering::Release);
+    set_doing(number, Doing::Sleeps);
     let place = physical((&raw const seat.wakes) as u64).unwrap_or_default();
     predicate::word(
         Capability(CAPABILITY.load(Ordering::Relaxed)),
@@ -94,7 +168,19 @@ pub fn sleep_term(number: usize) -> Term {
     )
 }
 
-/// Says that it sleeps no longer.
+/// Says that it sleeps no longer, or has been made.
 pub fn wake_up(number: usize) {
-    seat(number).sleeps.store(0, Ordering::Release);
+    set_doing(number, Doing::Computes);
+}
+
+/// Says that it is about to look at everything, so that it can be told anew.
+pub fn look(number: usize) {
+    if seat(number).doing.load(Ordering::Relaxed) == Doing::Told as u64 {
+        set_doing(number, Doing::Computes);
+    }
+}
+
+/// Says that it leaves its seat.
+pub fn leave(number: usize) {
+    set_doing(number, Doing::Sleeps);
 }
