@@ -1,6 +1,8 @@
 //! Capability slots: allocate, look up, free. A freed word is stale for ever.
 
 use exo_abi::capability::{CapabilityEntry, RETIRED};
+use exo_abi::environment::EnvironmentEntry;
+use exo_abi::layout::Summary;
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::Ledger;
@@ -60,6 +62,41 @@ pub(crate) fn take_generation(entry: &mut CapabilityEntry, link: u32, slots: u32
     }
 }
 
+/// Takes a slot, of those in `capabilities` from the first free one on, for a capability of this holder, whose record is `environment`: the root of a tree. Built
+/// into its callers, since allocating a frame is a path whose instructions are counted.
+#[inline(always)]
+pub(crate) fn take_slot(
+    (capabilities, free): (&mut [CapabilityEntry], &mut u32),
+    environment: &mut EnvironmentEntry,
+    summary: &mut Summary,
+    (holder, name): (EnvironmentId, Name),
+    rights: Rights,
+) -> Option<Capability> {
+    let link = *free;
+    let slot = index_of(link);
+    let slots = capabilities.len() as u32;
+    let entry = capabilities.get_mut(slot)?;
+    *free = take_generation(entry, link, slots);
+    let second = core::mem::replace(&mut environment.first_capability, link);
+    environment.capabilities = environment.capabilities.wrapping_add(1);
+    if let Some(held) = environment.held.get_mut(kind_index(name.kind as u8)) {
+        *held = held.wrapping_add(1);
+    }
+    entry.first = name.first;
+    entry.count = name.count;
+    entry.resource = name.resource;
+    entry.holder = holder;
+    entry.kind = name.kind as u8;
+    entry.rights = rights.0 as u8;
+    entry.next = second;
+    let capability = Capability::new(slot as u32, entry.generation);
+    if let Some(entry) = capabilities.get_mut(index_of(second)) {
+        entry.previous = link;
+    }
+    summary.capabilities_used = summary.capabilities_used.wrapping_add(1);
+    Some(capability)
+}
+
 impl Ledger<'_> {
     /// The entry behind `capability`, if `holder` holds it. The one place where a capability is believed. A free slot is held by
     /// nobody, who is no caller; and its kind is none.
@@ -114,10 +151,10 @@ impl Ledger<'_> {
         if environment.capabilities >= environment.capabilities_quota {
             return Err(Error::Quota);
         }
-        if self.free_capability == 0 {
-            return Err(Error::Exhausted);
+        match self.slot(self.free_capability.wrapping_sub(1)) {
+            Some(_) => Ok(()),
+            None => Err(Error::Exhausted),
         }
-        Ok(())
     }
 
     /// Records a capability, after [`Self::check_capability_quota`]. Constant cost. Without a free slot, or for a holder
@@ -128,46 +165,18 @@ impl Ledger<'_> {
         name: Name,
         rights: Rights,
     ) -> Capability {
-        self.take_slot(holder, name, rights)
-    }
-
-    /// The same, into the code of the caller: deriving is a path whose instructions are counted.
-    #[inline(always)]
-    pub(crate) fn take_slot(
-        &mut self,
-        holder: EnvironmentId,
-        name: Name,
-        rights: Rights,
-    ) -> Capability {
-        let link = self.free_capability;
-        let slot = link.wrapping_sub(1);
-        let capabilities = &mut *self.tables.capabilities;
-        let slots = capabilities.len() as u32;
-        let environment = self.tables.environments.get_mut(environment_index(holder));
-        let (Some(entry), Some(environment)) = (capabilities.get_mut(slot as usize), environment)
-        else {
-            return Capability::NONE;
-        };
-        self.free_capability = take_generation(entry, link, slots);
-        let second = core::mem::replace(&mut environment.first_capability, link);
-        environment.capabilities = environment.capabilities.wrapping_add(1);
-        if let Some(held) = environment.held.get_mut(kind_index(name.kind as u8)) {
-            *held = held.wrapping_add(1);
-        }
-        entry.first = name.first;
-        entry.count = name.count;
-        entry.resource = name.resource;
-        entry.holder = holder;
-        entry.kind = name.kind as u8;
-        entry.rights = rights.0 as u8;
-        entry.next = second;
-        let capability = Capability::new(slot, entry.generation);
-        if let Some(entry) = capabilities.get_mut(index_of(second)) {
-            entry.previous = link;
-        }
-        let used = &mut self.tables.summary.capabilities_used;
-        *used = used.wrapping_add(1);
-        capability
+        let tables = &mut self.tables;
+        let environment = tables.environments.get_mut(environment_index(holder));
+        let taken = environment.and_then(|environment| {
+            take_slot(
+                (&mut *tables.capabilities, &mut self.free_capability),
+                environment,
+                &mut *tables.summary,
+                (holder, name),
+                rights,
+            )
+        });
+        taken.unwrap_or(Capability::NONE)
     }
 
     /// Makes the word stale and the slot free. Constant cost. A slot whose generations are used up is never used again; whoever

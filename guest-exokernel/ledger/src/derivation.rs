@@ -62,7 +62,8 @@ impl Ledger<'_> {
         if entry.kind == Kind::Dma as u8 {
             return Err(Error::WrongKind);
         }
-        let (kind, resource, names) = if kind == 0 || kind == entry.kind {
+        let kind = if kind == 0 { entry.kind } else { kind };
+        let (kind, resource, names) = if kind == entry.kind {
             (entry.kind, entry.resource, (entry.first, entry.count))
         } else {
             self.other_kind(entry, kind)?

@@ -119,7 +119,7 @@ impl Ledger<'_> {
             first: entry.first,
             count: entry.count,
         };
-        let copy = self.take_slot(to, name, Rights(u32::from(entry.rights)));
+        let copy = self.add_capability(to, name, Rights(u32::from(entry.rights)));
         if copy != Capability::NONE {
             self.graft(entry.parent.wrapping_sub(1), copy.slot());
         }

@@ -84,6 +84,8 @@ pub struct Ledger<'t> {
     tables: Tables<'t>,
     /// Frame numbers that are memory. Two ranges: below and above the device hole.
     memory: [FrameRange; 2],
+    /// Those of them in blocks that are memory from their first frames to their last.
+    whole_blocks: [FrameRange; 2],
     /// Slot of the next capability plus one, 0: there is none. First come those that were freed, linked by `next`; behind the last
     /// of them the first that was never used, of generation 0, and then all behind it.
     free_capability: u32,
@@ -107,6 +109,7 @@ impl<'t> Ledger<'t> {
         let mut ledger = Self {
             tables,
             memory,
+            whole_blocks: memory.map(FrameRange::whole_blocks),
             free_capability,
             block_cursor: 0,
             frame_cursor: 0,

@@ -6,7 +6,8 @@ use exo_abi::frame::{BlockEntry, BlockState, FrameEntry};
 use exo_abi::{Capability, EnvironmentId, Error, Kind, Rights};
 
 use crate::Ledger;
-use crate::capabilities::Name;
+use crate::capabilities::{Name, index_of, take_slot};
+use crate::environments::environment_index;
 
 /// Frame numbers `start..end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -26,9 +27,18 @@ impl FrameRange {
         }
     }
 
-    /// Whether all of a block lies inside.
-    pub(crate) fn has_block(self, block: u64) -> bool {
-        self.contains(block << BLOCK_ORDER, BLOCK_FRAMES)
+    /// The part of it that is blocks from their first frames to their last.
+    pub(crate) fn whole_blocks(self) -> Self {
+        Self {
+            start: self.start.div_ceil(BLOCK_FRAMES) << BLOCK_ORDER,
+            end: self.end >> BLOCK_ORDER << BLOCK_ORDER,
+        }
+    }
+
+    /// Whether a frame lies inside.
+    #[inline(always)]
+    pub(crate) fn has(self, frame: u64) -> bool {
+        frame >= self.start && frame < self.end
     }
 
     /// Whether `count` frames from `first` on lie inside.
@@ -121,7 +131,9 @@ impl Ledger<'_> {
 
     /// Whether a block is memory from its first frame to its last. Of other blocks, frames can be had by name only.
     pub(crate) fn is_whole_block(&self, block: u64) -> bool {
-        self.memory.iter().any(|range| range.has_block(block))
+        self.whole_blocks
+            .iter()
+            .any(|range| range.has(block << BLOCK_ORDER))
     }
 
     /// The owner of a frame.
@@ -230,41 +242,46 @@ impl Ledger<'_> {
         )
     }
 
-    /// The frame that [`Self::plan_allocation`] would find for who wants any one of any colour, where that is the one at the cursor, in a block that is split.
+    /// Takes a frame for who wants any one, of any colour, where that is the one at the cursor, in a block that is split: what
+    /// [`Self::plan_allocation`] would find, in fewer instructions. `show` can refuse it still. `None`: it is something else, and nothing is changed.
     #[inline(always)]
-    pub fn plan_frame(&self, holder: EnvironmentId) -> Option<u64> {
-        let environment = self.environment(holder).ok()?;
-        let summary = &self.tables.summary;
+    pub fn take_frame(
+        &mut self,
+        holder: EnvironmentId,
+        show: impl FnOnce(u64) -> Option<()>,
+    ) -> Option<Capability> {
+        let frame = self.frame_cursor;
+        let tables = &mut self.tables;
+        let environment = tables.environments.get_mut(environment_index(holder))?;
+        let summary = &mut *tables.summary;
         if environment.frames >= environment.frames_quota
             || environment.capabilities >= environment.capabilities_quota
             || summary.frames_owned >= summary.frames_limit
-            || self.free_capability == 0
         {
             return None;
         }
-        let frame = self.frame_cursor;
-        self.is_free_in_split(frame).then_some(frame)
-    }
+        let entry = tables.frames.get_mut(frame as usize)?;
+        let block = tables.blocks.get_mut(block_of(frame))?;
+        if entry.owner != EnvironmentId::NOBODY
+            || block.state != BlockState::Split as u8
+            || !self.whole_blocks.iter().any(|range| range.has(frame))
+        {
+            return None;
+        }
+        tables.capabilities.get(index_of(self.free_capability))?;
+        show(frame)?;
 
-    /// Takes what was planned, with no change in between.
-    #[inline(always)]
-    pub fn commit_frame(&mut self, holder: EnvironmentId, frame: u64) -> Capability {
-        if let Some(entry) = self.tables.frames.get_mut(frame as usize) {
-            entry.owner = holder;
-        }
-        if let Some(block) = self.tables.blocks.get_mut(block_of(frame)) {
-            block.used = block.used.wrapping_add(1);
-        }
-        if let Some(environment) = self.environment_mut(holder) {
-            environment.frames = environment.frames.wrapping_add(1);
-        }
-        let summary = &mut *self.tables.summary;
+        entry.owner = holder;
+        block.used = block.used.wrapping_add(1);
+        environment.frames = environment.frames.wrapping_add(1);
         summary.split_frames_used = summary.split_frames_used.wrapping_add(1);
         summary.frames_owned = summary.frames_owned.wrapping_add(1);
         self.frame_cursor = frame.wrapping_add(1);
-        self.take_slot(
-            holder,
-            Name::new(Kind::Frames, frame, 1),
+        take_slot(
+            (&mut *tables.capabilities, &mut self.free_capability),
+            environment,
+            summary,
+            (holder, Name::new(Kind::Frames, frame, 1)),
             Rights::CAPABILITY,
         )
     }
@@ -411,10 +428,7 @@ impl Ledger<'_> {
         block.used = block.used.saturating_sub(1);
         if block.used == 0 {
             block.state = BlockState::Free as u8;
-            let whole = self
-                .memory
-                .iter()
-                .any(|range| range.has_block(frame >> BLOCK_ORDER));
+            let whole = self.whole_blocks.iter().any(|range| range.has(frame));
             let free = &mut self.tables.summary.free_blocks;
             *free = free.saturating_add(u64::from(whole));
         }

@@ -110,8 +110,7 @@ impl Ledger<'_> {
     }
 
     /// Whether a frame of a split block is free, and its block can be had by no particular name.
-    #[inline(always)]
-    pub(crate) fn is_free_in_split(&self, frame: u64) -> bool {
+    fn is_free_in_split(&self, frame: u64) -> bool {
         let block = self.tables.blocks.get(block_of(frame));
         let entry = self.tables.frames.get(frame as usize);
         block.is_some_and(|block| block.state == BlockState::Split as u8)

@@ -3,48 +3,46 @@
 use exo_abi::call::ANY_FRAME;
 use exo_abi::{Capability, EnvironmentId, Error, Kind};
 
-use crate::hw::paging::TABLE_FRAMES;
+use super::Answer;
+use crate::hw::paging::{AddressSpace, TABLE_FRAMES};
 use crate::kernel::Kernel;
 
-/// Allocates frames and shows them in the frame window. Memory that is free is zeroed already.
+/// Allocates frames and shows them in the frame window. Memory that is free is zeroed already. Any one frame is the path that is taken most:
+/// the next one, where that is free and the window has a page table for it.
+#[inline(always)]
 pub fn frame_allocate(
     kernel: &mut Kernel,
     caller: EnvironmentId,
     names: (u64, u64),
     order: u64,
     colour: u64,
-) -> Result<u64, Error> {
-    if let Some(capability) = take_frame(kernel, caller, names, order, colour) {
-        return Ok(capability.0);
+) -> Answer {
+    if names == (ANY_FRAME, 1) && order | colour == 0 {
+        let show = |frame| {
+            let place = AddressSpace::current().find_in_window(frame)?;
+            place.show_in_window(frame);
+            Some(())
+        };
+        if let Some(Capability(value)) = kernel.ledger.take_frame(caller, show) {
+            return Ok(value).into();
+        }
     }
-    allocate(kernel, caller, names, order, colour)
+    answer_any(names, order, colour, kernel, caller)
 }
 
-/// Any one frame, where the next one is free and the window has a page table for it: the path that is taken most. `None`, and nothing is
-/// changed: it is something else.
-#[inline(always)]
-fn take_frame(
-    kernel: &mut Kernel,
-    caller: EnvironmentId,
+/// In the order of the call's arguments, which stay in their registers so.
+#[cold]
+#[inline(never)]
+fn answer_any(
     names: (u64, u64),
     order: u64,
     colour: u64,
-) -> Option<Capability> {
-    if names != (ANY_FRAME, 1) || order | colour != 0 {
-        return None;
-    }
-    let frame = kernel.ledger.plan_frame(caller)?;
-    let window = kernel
-        .environment(caller)
-        .ok()?
-        .space
-        .find_in_window(frame)?;
-
-    window.show_in_window(frame);
-    Some(kernel.ledger.commit_frame(caller, frame))
+    kernel: &mut Kernel,
+    caller: EnvironmentId,
+) -> Answer {
+    allocate(kernel, caller, names, order, colour).into()
 }
 
-#[inline(never)]
 fn allocate(
     kernel: &mut Kernel,
     caller: EnvironmentId,

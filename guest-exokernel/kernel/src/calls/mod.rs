@@ -18,6 +18,7 @@ use exo_abi::{Call, Capability, EnvironmentId, Error};
 
 use self::page::Batch;
 use crate::ending;
+use crate::hw::environment_pages::EnvironmentPages;
 use crate::hw::gate::{self, Handle, Handler};
 use crate::hw::switch::Context;
 use crate::hw::vcpu;
@@ -73,13 +74,17 @@ impl From<Answer> for Outcome {
 
 /// Builds the handler of a call, with the five arguments of [`gate::enter`].
 macro_rules! handler {
-    (|$kernel:ident, $caller:ident, $arguments:pat_param| $work:expr) => {{
+    (|$kernel:ident, $caller:ident, $arguments:pat_param| $work:expr) => {
+        handler!(|$kernel, $caller, _pages, $arguments| $work)
+    };
+    (|$kernel:ident, $caller:ident, $pages:ident, $arguments:pat_param| $work:expr) => {{
         struct Called;
         impl Handle for Called {
             #[inline(always)]
             fn handle(
                 $kernel: &mut Kernel,
                 $caller: EnvironmentId,
+                $pages: EnvironmentPages,
                 $arguments: [u64; 5],
             ) -> Outcome {
                 Outcome::from($work)
@@ -125,14 +130,14 @@ const fn handler_of(call: Call) -> Handler {
         Call::CapabilityFree => handler!(|kernel, caller, [word, ..]| {
             capability::capability_free(kernel, caller, Capability(word))
         }),
-        Call::PageMap => handler!(|kernel, caller, arguments| {
-            page::page_map(kernel, Batch::new(caller, arguments))
+        Call::PageMap => handler!(|kernel, caller, pages, arguments| {
+            page::page_map(kernel, Batch::new(caller, pages, arguments))
         }),
-        Call::PageProtect => handler!(|kernel, caller, arguments| {
-            page::page_protect(kernel, Batch::new(caller, arguments))
+        Call::PageProtect => handler!(|kernel, caller, pages, arguments| {
+            page::page_protect(kernel, Batch::new(caller, pages, arguments))
         }),
-        Call::PageUnmap => handler!(|kernel, caller, arguments| {
-            page::page_unmap(kernel, Batch::new(caller, arguments))
+        Call::PageUnmap => handler!(|kernel, caller, pages, arguments| {
+            page::page_unmap(kernel, Batch::new(caller, pages, arguments))
         }),
         Call::DmaMap => handler!(|kernel, caller, [word, first, count, rights, _]| {
             device::dma_map(kernel, caller, Capability(word), first, count, rights)

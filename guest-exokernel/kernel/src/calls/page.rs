@@ -15,39 +15,42 @@ use crate::mappings::{count_unmapped, flush_environment};
 #[inline(always)]
 pub fn page_map(kernel: &mut Kernel, batch: Batch) -> Answer {
     if batch.capability != 0 {
-        return change_other(kernel, Batch { ..batch }, map_run, large_page::map_run);
+        return batch.change_other(kernel, map_run, large_page::map_run);
     }
-    change_own(kernel, batch, map_run, large_page::map_run)
+    change_own(kernel, batch, map_page, map_run, large_page::map_run)
 }
 
 /// Changes the rights of mapped runs.
 #[inline(always)]
 pub fn page_protect(kernel: &mut Kernel, batch: Batch) -> Answer {
     if batch.capability != 0 {
-        return change_other(
-            kernel,
-            Batch { ..batch },
-            protect_run,
-            large_page::protect_run,
-        );
+        return batch.change_other(kernel, protect_run, large_page::protect_run);
     }
-    change_own(kernel, batch, protect_run, large_page::protect_run)
+    change_own(
+        kernel,
+        batch,
+        protect_page,
+        protect_run,
+        large_page::protect_run,
+    )
 }
 
 /// Unmaps runs.
 #[inline(always)]
 pub fn page_unmap(kernel: &mut Kernel, batch: Batch) -> Answer {
     if batch.capability != 0 {
-        return change_other(kernel, Batch { ..batch }, unmap_run, large_page::unmap_run);
+        return batch.change_other(kernel, unmap_run, large_page::unmap_run);
     }
-    change_own(kernel, batch, unmap_run, large_page::unmap_run)
+    change_own(kernel, batch, unmap_page, unmap_run, large_page::unmap_run)
 }
 
 /// What all three are asked.
 #[derive(Clone, Copy)]
 pub struct Batch {
-    /// In whose call page the entries stand.
+    /// Who asks.
     pub caller: EnvironmentId,
+    /// Its pages: in its call page the entries stand.
+    pub pages: EnvironmentPages,
     /// How many.
     pub entries: u64,
     /// 0: in the caller; else the capability by which it reaches another environment.
@@ -59,13 +62,24 @@ pub struct Batch {
 impl Batch {
     /// From the arguments of the call.
     #[inline(always)]
-    pub fn new(caller: EnvironmentId, [entries, capability, number, ..]: [u64; 5]) -> Self {
+    pub fn new(
+        caller: EnvironmentId,
+        pages: EnvironmentPages,
+        [entries, capability, number, ..]: [u64; 5],
+    ) -> Self {
         Self {
             caller,
+            pages,
             entries,
             capability,
             number,
         }
+    }
+
+    /// Changes pages of another environment. A copy goes there, so that the batch itself need not lie in memory.
+    #[inline(always)]
+    fn change_other(self, kernel: &mut Kernel, work: Work, work_large: Work) -> Answer {
+        change_other(kernel, &Self { ..self }, work, work_large)
     }
 }
 
@@ -79,50 +93,56 @@ pub(super) struct Target {
 /// What is done with an entry.
 type Work = fn(&mut Kernel, Target, &MapEntry) -> Result<(), Error>;
 
-/// Changes pages of the caller. Where this is built in, `work` is too.
+/// Changes pages of the caller. `work_page` is what is asked for most: one page, at an address and with rights that were checked. It
+/// answers `None`, and has changed nothing, where it is something else.
 #[inline(always)]
 fn change_own(
     kernel: &mut Kernel,
     batch: Batch,
-    work: impl Fn(&mut Kernel, Target, &MapEntry) -> Result<(), Error>,
+    work_page: impl Fn(&mut Kernel, Target, &MapEntry, Rights) -> Option<()>,
+    work: Work,
     work_large: Work,
 ) -> Answer {
-    for_each_entry(
-        kernel,
-        batch,
-        |kernel| {
-            let environment = kernel.environment(batch.caller)?;
-            let target = Target {
-                id: batch.caller,
-                space: environment.space,
-            };
-            Ok((target, environment.context.pages))
-        },
-        work,
-        work_large,
-    )
+    let target = Target {
+        id: batch.caller,
+        space: AddressSpace::current(),
+    };
+    for_each_entry(batch.pages, batch.entries, |entry, budget| {
+        if entry.pages == 1
+            && *budget != 0
+            && is_place(entry.address)
+            && let Some(rights) = Rights::from_number(entry.rights, Rights::MAPPING)
+            && work_page(kernel, target, entry, rights).is_some()
+        {
+            *budget -= 1;
+            return Ok(());
+        }
+        // A copy, so that the other one need not lie in memory.
+        let copy = MapEntry { ..*entry };
+        *budget = change_run(kernel, target, &copy, *budget, (work, work_large))?;
+        Ok(())
+    })
 }
 
-/// Changes pages of another environment. What this vCPU forgets page by page, that one's may know still.
+/// What this vCPU forgets page by page, that one's may know still.
 #[inline(never)]
-fn change_other(kernel: &mut Kernel, batch: Batch, work: Work, work_large: Work) -> Answer {
-    let mut id = EnvironmentId::NOBODY;
-    let answer = for_each_entry(
-        kernel,
-        batch,
-        |kernel| {
-            let capability = Capability(batch.capability);
-            let ledger = &kernel.ledger;
-            id = ledger.check_made(batch.caller, capability, batch.number)?;
-            let space = kernel.environment(id)?.space;
-            let pages = kernel.environment(batch.caller)?.context.pages;
-            Ok((Target { id, space }, pages))
-        },
-        work,
-        work_large,
-    );
-    if id != batch.caller {
-        flush_environment(kernel, id);
+fn change_other(kernel: &mut Kernel, batch: &Batch, work: Work, work_large: Work) -> Answer {
+    let capability = Capability(batch.capability);
+    let made = kernel
+        .ledger
+        .check_made(batch.caller, capability, batch.number);
+    let target = made.and_then(|id| {
+        let space = kernel.environment(id)?.space;
+        Ok(Target { id, space })
+    });
+    let answer = for_each_entry(batch.pages, batch.entries, |entry, budget| {
+        *budget = change_run(kernel, target?, entry, *budget, (work, work_large))?;
+        Ok(())
+    });
+    if let Ok(target) = target
+        && target.id != batch.caller
+    {
+        flush_environment(kernel, target.id);
     }
     answer
 }
@@ -130,31 +150,18 @@ fn change_other(kernel: &mut Kernel, batch: Batch, work: Work, work_large: Work)
 /// Does the entries of the call page in their order. The value of the answer is the number of entries done.
 #[inline(always)]
 fn for_each_entry(
-    kernel: &mut Kernel,
-    batch: Batch,
-    find: impl FnOnce(&mut Kernel) -> Result<(Target, EnvironmentPages), Error>,
-    work: impl Fn(&mut Kernel, Target, &MapEntry) -> Result<(), Error>,
-    work_large: Work,
+    pages: EnvironmentPages,
+    entries: u64,
+    mut work: impl FnMut(&MapEntry, &mut u64) -> Result<(), Error>,
 ) -> Answer {
-    let entries = batch.entries;
     let mut done = 0;
     let mut budget = MAP_PAGES_MAX;
-    let run = || {
+    let mut run = || {
         if entries == 0 || entries > MAP_BATCH as u64 {
             return Err(Error::BadCount);
         }
-        let (target, pages) = find(kernel)?;
         while done < entries {
-            let entry = pages.batch_entry(done as usize);
-            if entry.rights & LARGE_PAGES == 0 {
-                budget = check_run(&entry, budget)?;
-                work(kernel, target, &entry)?;
-            } else {
-                // A copy, so that the other one need not lie in memory.
-                let large = MapEntry { ..entry };
-                budget = large_page::check_run(&large, budget)?;
-                work_large(kernel, target, &large)?;
-            }
+            work(&pages.batch_entry(done as usize), &mut budget)?;
             done += 1;
         }
         Ok(())
@@ -167,6 +174,34 @@ fn for_each_entry(
         status,
         value: done,
     }
+}
+
+/// Does one entry, whatever it asks for: what is left of the budget of pages.
+#[cold]
+#[inline(never)]
+fn change_run(
+    kernel: &mut Kernel,
+    target: Target,
+    entry: &MapEntry,
+    budget: u64,
+    (work, work_large): (Work, Work),
+) -> Result<u64, Error> {
+    if entry.rights & LARGE_PAGES == 0 {
+        let left = check_run(entry, budget)?;
+        work(kernel, target, entry)?;
+        Ok(left)
+    } else {
+        let left = large_page::check_run(entry, budget)?;
+        work_large(kernel, target, entry)?;
+        Ok(left)
+    }
+}
+
+/// Whether a page can be mapped at this address.
+#[inline(always)]
+fn is_place(address: u64) -> bool {
+    const _: () = assert!(PROGRAM_END.is_power_of_two());
+    address & !(PROGRAM_END - PAGE_SIZE) == 0 && address >= PROGRAM_BASE
 }
 
 /// What all three check: the count, then the address. A run lies inside one page table, so it does not cross a multiple of
@@ -184,13 +219,9 @@ fn check_run(entry: &MapEntry, budget: u64) -> Result<u64, Error> {
     Ok(budget - pages)
 }
 
-/// One page of memory in a page table that is there: the path that page faults take most. `None`, and nothing is changed: it is something else.
+/// One page of memory in a page table that is there: the path that page faults take most.
 #[inline(always)]
-fn map_page(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Option<()> {
-    if entry.pages != 1 {
-        return None;
-    }
-    let rights = Rights::from_number(entry.rights, Rights::MAPPING)?;
+fn map_page(kernel: &mut Kernel, target: Target, entry: &MapEntry, rights: Rights) -> Option<()> {
     let capability = Capability(entry.capability);
     let ledger = &mut kernel.ledger;
     if !ledger.may_map_frame(target.id, capability, entry.frame, rights) {
@@ -208,16 +239,45 @@ fn map_page(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Option<()>
     Some(())
 }
 
+/// One page of memory gets other rights.
 #[inline(always)]
-fn map_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<(), Error> {
-    match map_page(kernel, target, entry) {
-        Some(()) => Ok(()),
-        None => map_pages(kernel, target, entry),
+fn protect_page(
+    kernel: &mut Kernel,
+    target: Target,
+    entry: &MapEntry,
+    rights: Rights,
+) -> Option<()> {
+    let capability = Capability(entry.capability);
+    let ledger = &mut kernel.ledger;
+    let place = target.space.find_present(entry.address)?;
+    // No device page is a frame of memory.
+    let frame = place.page().frame;
+    if !ledger.may_map_frame(target.id, capability, frame, rights) {
+        return None;
     }
+
+    place.protect(
+        ledger,
+        capability.slot(),
+        frame,
+        leaf_flags(rights, false),
+        entry.address,
+    );
+    Some(())
 }
 
-#[inline(never)]
-fn map_pages(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<(), Error> {
+/// One page is mapped no more.
+#[inline(always)]
+fn unmap_page(kernel: &mut Kernel, target: Target, entry: &MapEntry, _: Rights) -> Option<()> {
+    let place = target.space.find_present(entry.address)?;
+    let page = place.page();
+
+    place.unmap(&mut kernel.ledger, entry.address);
+    count_unmapped(&mut kernel.ledger, page);
+    Some(())
+}
+
+fn map_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<(), Error> {
     let rights = Rights::from_number(entry.rights, Rights::MAPPING).ok_or(Error::BadArgument)?;
     let (address, frame, pages) = (entry.address, entry.frame, u64::from(entry.pages));
     let capability = Capability(entry.capability);
@@ -246,7 +306,6 @@ fn map_pages(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<()
 }
 
 /// A run that is to be mapped already.
-#[inline(always)]
 fn find_present(target: Target, entry: &MapEntry) -> Result<Run, Error> {
     let found = target
         .space
@@ -254,7 +313,6 @@ fn find_present(target: Target, entry: &MapEntry) -> Result<Run, Error> {
     found.map_err(|_| Error::NotMapped)
 }
 
-#[inline(always)]
 fn protect_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<(), Error> {
     let rights = Rights::from_number(entry.rights, Rights::MAPPING).ok_or(Error::BadArgument)?;
     let capability = Capability(entry.capability);
@@ -270,7 +328,6 @@ fn protect_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<
     Ok(())
 }
 
-#[inline(always)]
 fn unmap_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<(), Error> {
     let run = find_present(target, entry)?;
     run.check_present(|_| Ok(()))?;

@@ -2,6 +2,7 @@
 
 use exo_abi::EnvironmentId;
 
+use super::environment_pages::EnvironmentPages;
 use super::{shootdown, switch, vcpu};
 use crate::calls::{Answer, Outcome};
 use crate::kernel::{KERNEL, Kernel};
@@ -9,12 +10,17 @@ use crate::scheduler;
 
 /// What a call does, with its five arguments.
 pub trait Handle {
-    /// The caller is who runs.
-    fn handle(kernel: &mut Kernel, caller: EnvironmentId, arguments: [u64; 5]) -> Outcome;
+    /// The caller is who runs, and `pages` are its own.
+    fn handle(
+        kernel: &mut Kernel,
+        caller: EnvironmentId,
+        pages: EnvironmentPages,
+        arguments: [u64; 5],
+    ) -> Outcome;
 }
 
-/// What gate.S calls: five arguments, and the number of the caller.
-pub type Handler = unsafe extern "C" fn(u64, u64, u64, u64, u64, u64) -> Answer;
+/// What gate.S calls: five arguments, and the number and the place of the caller.
+pub type Handler = unsafe extern "C" fn(u64, u64, u64, u64, u64, u64, u64) -> Answer;
 
 /// Handles a call. gate.S has taken the lock and begun the change of the exported tables; where this returns, it ends the one and frees the other.
 ///
@@ -28,13 +34,15 @@ pub unsafe extern "C" fn enter<H: Handle>(
     d: u64,
     e: u64,
     caller: u64,
+    place: u64,
 ) -> Answer {
     // SAFETY: as the caller says.
     let mut guard = unsafe { KERNEL.taken() };
     // SAFETY: ring 3 runs only after boot has made the state, and it stays.
     let kernel = unsafe { guard.as_mut().unwrap_unchecked() };
     let caller = EnvironmentId(caller as u16);
-    let outcome = H::handle(kernel, caller, [a, b, c, d, e]);
+    let pages = EnvironmentPages::at(place);
+    let outcome = H::handle(kernel, caller, pages, [a, b, c, d, e]);
     if let Outcome::Answer(answer) = outcome {
         guard.leave_taken();
         return answer;

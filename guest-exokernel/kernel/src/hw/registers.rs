@@ -171,6 +171,14 @@ pub fn fault_address() -> u64 {
     address
 }
 
+/// The root of the address space that is loaded.
+pub fn root() -> u64 {
+    let root: u64;
+    // SAFETY: reads a register. It changes behind the compiler's back, so the assembly is volatile.
+    unsafe { asm!("mov {}, cr3", out(reg) root, options(nomem, nostack, preserves_flags)) };
+    root
+}
+
 /// Switches to the address space with this root.
 pub fn set_root(root: u64) {
     // SAFETY: every root that the kernel makes maps the kernel alike.

@@ -33,7 +33,7 @@
     movq %r10, %rcx
     movl {page_id}(%rsp), %r9d                  // sixth argument
     movq {kernel_stack_above_frame}(%rsp), %r11
-    movq %rsp, -16(%r11)
+    movq %rsp, -16(%r11)                        // seventh argument
     leaq -16(%r11), %rsp                        // a multiple of 16
     callq *{handlers}(, %rax, 8)
     popq %rsp

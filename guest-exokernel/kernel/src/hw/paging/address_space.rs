@@ -2,19 +2,39 @@
 
 use exo_abi::Rights;
 use exo_abi::address::{
-    ENVIRONMENT_PAGE, EXPORTED_TABLES, INTERFACE_PAGE, KERNEL_BASE, PAGE_SIZE, PAGE_TABLES,
+    BLOCK_SIZE, ENVIRONMENT_PAGE, EXPORTED_TABLES, INTERFACE_PAGE, KERNEL_BASE, PAGE_SIZE,
+    PAGE_TABLES,
 };
 
 use exo_abi::page_entry::{ADDRESS, LARGE, NO_EXECUTE, PRESENT, USER, WRITE};
 
+use super::run::ENTRY;
 use super::{Place, Run, TABLE, TablePool, entry_in, leaf_flags, read, write};
-use crate::hw::memory;
+use crate::hw::{memory, registers};
 
 /// In place of how many frames are missing: a page of 2 MiB is mapped there.
 pub const LARGE_PAGE: u32 = u32::MAX;
 
 /// Frames of a table: itself, and the nodes of its entries.
 pub const TABLE_FRAMES: u32 = 2;
+
+/// Which of the page tables that a space remembers: two, since who allocates frames maps them, in turns.
+#[derive(Clone, Copy)]
+pub(super) enum Remembered {
+    /// Of the program range.
+    Program = 0,
+    /// Of the frame window.
+    Window = 1,
+}
+
+/// Where in the frame behind the root it is remembered which page table was used last: the number of its 2 MiB, and its address. Entries of
+/// the root from here on lead to no memory of an environment, so that their nodes serve for nothing else.
+const REMEMBERED: u64 = PAGE_SIZE + ENTRY * 256;
+/// The number of no 2 MiB.
+const NOTHING: u64 = u64::MAX;
+const _: () = assert!(
+    entry_in(0, INTERFACE_PAGE, 3) < 256 * ENTRY && entry_in(0, PAGE_TABLES, 3) < 256 * ENTRY
+);
 
 /// An environment keeps the tables it got until it ends. It can read them: the root leads to itself, so that all tables lie
 /// side by side at `PAGE_TABLES` (Intel SDM volume 3, section 5.5: a table is what the walk has come to, whatever it is used as).
@@ -40,6 +60,7 @@ impl AddressSpace {
             root: pool.take_pair(),
         };
         space.clear_tables();
+        space.forget_found();
         let kernel = memory::kernel_directories_address() | PRESENT | WRITE;
         write(entry_in(space.root, KERNEL_BASE, 3), kernel);
         let shared = memory::shared_directories_address() | PRESENT | USER;
@@ -62,6 +83,14 @@ impl AddressSpace {
             write(entry, (pages + offset) | leaf_flags(rights, false));
         }
         space
+    }
+
+    /// That of whoever has entered the kernel, while it is in there.
+    #[inline(always)]
+    pub fn current() -> Self {
+        Self {
+            root: registers::root(),
+        }
     }
 
     /// Whether it has been made.
@@ -89,6 +118,13 @@ impl AddressSpace {
         (read(entry) & PRESENT == 0).then_some(Place(entry))
     }
 
+    /// Where one page is mapped.
+    #[inline(always)]
+    pub fn find_present(self, address: u64) -> Option<Place> {
+        let entry = self.find_at(address, 0).ok()?;
+        (read(entry) & PRESENT != 0).then_some(Place(entry))
+    }
+
     /// As [`Self::find`], made where missing. `charge` is called for each table that is taken.
     pub fn reach<const LEVEL: u32>(
         self,
@@ -103,6 +139,49 @@ impl AddressSpace {
     /// Where the entry of `level` for `address` is, or how many frames are missing: a table takes two. A page of 2 MiB has no entries.
     #[inline(always)]
     pub(super) fn find_at(self, address: u64, level: u32) -> Result<u64, u32> {
+        let table = match level {
+            0 => self.find_table(Remembered::Program, address / BLOCK_SIZE)?,
+            _ => self.walk(address, level)?,
+        };
+        Ok(entry_in(table, address, level))
+    }
+
+    /// The page table of a number of 2 MiB, or what [`Self::find_at`] says. It is the one that was used last, most of the time.
+    #[inline(always)]
+    pub(super) fn find_table(self, which: Remembered, number: u64) -> Result<u64, u32> {
+        let place = self.root + REMEMBERED + 2 * ENTRY * which as u64;
+        match read(place) == number {
+            true => Ok(read(place + ENTRY)),
+            false => self.walk_to_table(place, number),
+        }
+    }
+
+    /// The same, where it is the one that was used last: in a handful of instructions.
+    #[inline(always)]
+    pub(super) fn remembered_table(self, which: Remembered, number: u64) -> Option<u64> {
+        let place = self.root + REMEMBERED + 2 * ENTRY * which as u64;
+        (read(place) == number).then(|| read(place + ENTRY))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn walk_to_table(self, place: u64, number: u64) -> Result<u64, u32> {
+        let table = self.walk(number * BLOCK_SIZE, 0)?;
+        write(place, number);
+        write(place + ENTRY, table);
+        Ok(table)
+    }
+
+    /// Remembers nothing: a page table is to be another's.
+    pub(super) fn forget_found(self) {
+        for which in [Remembered::Program, Remembered::Window] {
+            write(self.root + REMEMBERED + 2 * ENTRY * which as u64, NOTHING);
+        }
+    }
+
+    /// The table of `level` for `address`.
+    #[inline(always)]
+    fn walk(self, address: u64, level: u32) -> Result<u64, u32> {
         let mut table = self.root;
         for upper in (level + 1..=3).rev() {
             let entry = read(entry_in(table, address, upper));
@@ -114,7 +193,7 @@ impl AddressSpace {
             }
             table = entry & ADDRESS;
         }
-        Ok(entry_in(table, address, level))
+        Ok(table)
     }
 
     /// Where the entry of `level` for `address` is, made where missing.

@@ -94,6 +94,13 @@ pub(super) fn remove(ledger: &mut Ledger, entry: u64, count: u64) {
     }
 }
 
+/// Takes one entry out of its list.
+#[inline(always)]
+pub(super) fn remove_one(ledger: &mut Ledger, entry: u64) {
+    let links = read(entry + PAGE_SIZE);
+    join(ledger, (links >> 32) as u32, links as u32);
+}
+
 /// Takes up to `budget` entries off the start of the list of `slot`, telling where each is; whether none is left.
 pub(super) fn take_first(
     ledger: &mut Ledger,

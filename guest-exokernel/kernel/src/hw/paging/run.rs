@@ -169,11 +169,34 @@ impl<const LEVEL: u32> Run<LEVEL> {
     }
 }
 
-/// The physical address of one entry, at which nothing is mapped: a run of one page, in fewer instructions.
+/// The physical address of one entry of a page table: a run of one page, in fewer instructions.
 pub struct Place(pub(super) u64);
 
 impl Place {
-    /// Maps a frame there, under the capability in `slot`.
+    /// What is mapped there, where something is.
+    #[inline(always)]
+    pub fn page(&self) -> Page {
+        Page::of(read(self.0))
+    }
+
+    /// Maps the frame there that is mapped already, under the capability in `slot` from now on. Accessed and dirty bits are clear afterwards.
+    #[inline(always)]
+    pub fn protect(self, ledger: &mut Ledger, slot: u32, frame: u64, flags: u64, address: u64) {
+        reverse_map::remove_one(ledger, self.0);
+        write(self.0, frame << PAGE_SHIFT | flags);
+        flush_page(address);
+        reverse_map::insert_one(ledger, slot, self.0);
+    }
+
+    /// Unmaps what is mapped there.
+    #[inline(always)]
+    pub fn unmap(self, ledger: &mut Ledger, address: u64) {
+        reverse_map::remove_one(ledger, self.0);
+        write(self.0, 0);
+        flush_page(address);
+    }
+
+    /// Maps a frame there where nothing is, under the capability in `slot`.
     #[inline(always)]
     pub fn map(self, ledger: &mut Ledger, slot: u32, frame: u64, flags: u64) {
         write(self.0, frame << PAGE_SHIFT | flags);

@@ -40,7 +40,8 @@ impl AddressSpace {
     }
 
     /// Takes it out.
-    pub(super) fn forget_table(place: u64) {
+    pub(super) fn forget_table(self, place: u64) {
+        self.forget_found();
         let links = read(node((place / ENTRY) as u32));
         let (before, after) = ((links >> 32) as u32, links as u32);
         write_half(node(before), after);
@@ -65,6 +66,7 @@ impl AddressSpace {
             frames += TABLE_FRAMES;
         }
         self.clear_tables();
+        self.forget_found();
         frames
     }
 }

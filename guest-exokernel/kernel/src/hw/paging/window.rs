@@ -5,11 +5,20 @@ use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, FRAME_WINDOW, PAGE_SIZE, entry_
 
 use exo_abi::page_entry::{ADDRESS, LARGE, PRESENT};
 
-use super::{AddressSpace, Place, Run, TABLE_FRAMES, TablePool, leaf_flags, read, runs, write};
+use super::address_space::Remembered;
+use super::{
+    AddressSpace, Place, Run, TABLE_FRAMES, TablePool, entry_in, leaf_flags, read, runs, write,
+};
 use crate::hw::registers::flush_page;
 
 /// Bytes that one directory, or one directory of directories, shows.
 const DIRECTORY: u64 = BLOCK_SIZE * 512;
+
+/// The number of the 2 MiB in which a frame is shown.
+#[inline(always)]
+const fn number_of_table(frame: u64) -> u64 {
+    FRAME_WINDOW / BLOCK_SIZE + frame / BLOCK_FRAMES
+}
 
 impl Run {
     /// Shows frames from `first` on in a run of the window.
@@ -29,21 +38,24 @@ impl Place {
 }
 
 impl AddressSpace {
-    /// Where a frame will be shown, if there is a page table for it.
+    /// Where a frame will be shown, if its page table is the one that was used last.
     #[inline(always)]
     pub fn find_in_window(self, frame: u64) -> Option<Place> {
-        let address = FRAME_WINDOW + frame * PAGE_SIZE;
-        self.find_at(address, 0).ok().map(Place)
+        let table = self.remembered_table(Remembered::Window, number_of_table(frame))?;
+        Some(Place(entry_in(table, frame * PAGE_SIZE, 0)))
     }
 
-    /// Where frames will be shown, if all of them in one page table that is there already.
+    /// Where frames are or will be shown, if all of them in one page table that is there already.
     #[inline(always)]
     pub fn find_window(self, first: u64, frames: u64) -> Option<Run> {
         if first % BLOCK_FRAMES + frames > BLOCK_FRAMES {
             return None;
         }
-        self.find::<0>(FRAME_WINDOW + first * PAGE_SIZE, frames)
-            .ok()
+        let table = self
+            .find_table(Remembered::Window, number_of_table(first))
+            .ok()?;
+        let address = FRAME_WINDOW + first * PAGE_SIZE;
+        Some(Run::new(entry_in(table, address, 0), address, frames))
     }
 
     /// Tables that showing frames would take: the window has one root entry, so only the first walk can miss more than one.
@@ -93,7 +105,7 @@ impl AddressSpace {
                 // here, whoever has it next (Intel SDM volume 3, section 5.10.3), and the environment may have looked at it.
                 flush_page(address);
                 flush_page(entry_address(address));
-                Self::forget_table(place);
+                self.forget_table(place);
                 pool.put_pair_back(entry & ADDRESS);
                 given_back += TABLE_FRAMES;
             }
@@ -105,7 +117,7 @@ impl AddressSpace {
     pub fn unmap_window(self, first: u64, frames: u64, blocks: bool) {
         for (address, pages) in runs(FRAME_WINDOW + first * PAGE_SIZE, frames) {
             if !blocks {
-                if let Ok(run) = self.find::<0>(address, pages) {
+                if let Some(run) = self.find_window((address - FRAME_WINDOW) / PAGE_SIZE, pages) {
                     run.hide();
                 }
             } else if let Ok(place) = self.find_at(address, 1) {
