@@ -24,9 +24,17 @@ pub fn unmap_capability(kernel: &mut Kernel, slot: u32, budget: &mut u64) -> boo
 }
 
 /// Records that a page is mapped once less.
+#[inline(always)]
 pub fn count_unmapped(ledger: &mut Ledger, page: Page) {
     if !page.device {
         ledger.remove_mapping(page.frame);
+    }
+}
+
+/// The same of so many pages from this one on.
+pub fn count_run_unmapped(ledger: &mut Ledger, page: Page, pages: u64) {
+    if !page.device {
+        ledger.remove_mappings(page.frame, pages);
     }
 }
 

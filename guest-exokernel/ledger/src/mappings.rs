@@ -212,6 +212,7 @@ impl Ledger<'_> {
     }
 
     /// Records that one page mapping of memory is gone.
+    #[inline(always)]
     pub fn remove_mapping(&mut self, frame: u64) {
         let Some(block) = self.tables.blocks.get_mut((frame >> BLOCK_ORDER) as usize) else {
             return;
@@ -220,6 +221,29 @@ impl Ledger<'_> {
             block.mappings = block.mappings.saturating_sub(1);
         } else if let Some(entry) = self.tables.frames.get_mut(frame as usize) {
             entry.mappings = entry.mappings.saturating_sub(1);
+        }
+    }
+
+    /// Records that one page mapping of each of `count` frames from `first` on is gone. Cost: per block where blocks are whole.
+    #[inline(always)]
+    pub fn remove_mappings(&mut self, first: u64, count: u64) {
+        let end = first.wrapping_add(count);
+        let mut frame = first;
+        while frame < end {
+            let next = (frame | (BLOCK_FRAMES - 1)).wrapping_add(1).min(end);
+            let Some(block) = self.tables.blocks.get_mut((frame >> BLOCK_ORDER) as usize) else {
+                return;
+            };
+            if block.state == BlockState::Whole as u8 {
+                let gone = next.wrapping_sub(frame) as u32;
+                block.mappings = block.mappings.saturating_sub(gone);
+            } else {
+                let frames = self.tables.frames.get_mut(frame as usize..next as usize);
+                for entry in frames.unwrap_or_default() {
+                    entry.mappings = entry.mappings.saturating_sub(1);
+                }
+            }
+            frame = next;
         }
     }
 

@@ -5,7 +5,7 @@ use exo_abi::map::{LARGE_PAGES, MapEntry};
 use exo_abi::{Capability, Error, Rights};
 
 use super::page::Target;
-use crate::hw::paging::{Run, TABLE_FRAMES, leaf_flags};
+use crate::hw::paging::{Page, Run, TABLE_FRAMES, leaf_flags};
 use crate::kernel::Kernel;
 use crate::mappings::count_unmapped;
 
@@ -67,7 +67,7 @@ pub fn protect_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Res
     let ledger = &mut kernel.ledger;
     let mappable = ledger.check_mappable_blocks(target.id, capability, rights)?;
     let run = find_present(target, entry)?;
-    run.check_present(|page| match mappable.contains(page.frame, BLOCK_FRAMES) {
+    run.check_pages(|page| match mappable.contains(page.frame, BLOCK_FRAMES) {
         true => Ok(()),
         false => Err(Error::OutOfRange),
     })?;
@@ -80,8 +80,15 @@ pub fn protect_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Res
 #[inline(never)]
 pub fn unmap_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<(), Error> {
     let run = find_present(target, entry)?;
-    run.check_present(|_| Ok(()))?;
+    run.check_present()?;
 
-    run.unmap(&mut kernel.ledger, count_unmapped);
+    run.unmap(&mut kernel.ledger, |ledger, page, pages| {
+        for frame in (page.frame..)
+            .step_by(BLOCK_FRAMES as usize)
+            .take(pages as usize)
+        {
+            count_unmapped(ledger, Page { frame, ..page });
+        }
+    });
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::{Answer, large_page};
 use crate::hw::environment_pages::EnvironmentPages;
 use crate::hw::paging::{AddressSpace, LARGE_PAGE, Run, TABLE_FRAMES, leaf_flags};
 use crate::kernel::Kernel;
-use crate::mappings::{count_unmapped, flush_environment};
+use crate::mappings::{count_run_unmapped, count_unmapped, flush_environment};
 
 /// Maps runs of frames, or of device pages.
 #[inline(always)]
@@ -319,7 +319,7 @@ fn protect_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<
     let ledger = &mut kernel.ledger;
     let mappable = ledger.check_mappable(target.id, capability, rights)?;
     let run = find_present(target, entry)?;
-    run.check_present(|page| match mappable.contains(page.frame, 1) {
+    run.check_pages(|page| match mappable.contains(page.frame, 1) {
         true => Ok(()),
         false => Err(Error::OutOfRange),
     })?;
@@ -330,8 +330,8 @@ fn protect_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<
 
 fn unmap_run(kernel: &mut Kernel, target: Target, entry: &MapEntry) -> Result<(), Error> {
     let run = find_present(target, entry)?;
-    run.check_present(|_| Ok(()))?;
+    run.check_present()?;
 
-    run.unmap(&mut kernel.ledger, count_unmapped);
+    run.unmap(&mut kernel.ledger, count_run_unmapped);
     Ok(())
 }

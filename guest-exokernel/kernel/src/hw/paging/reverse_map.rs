@@ -17,7 +17,7 @@ const FIRST: u32 = 1 << 31;
 /// Offset in a node of the link to the entry before; that to the entry after is at 0.
 const BEFORE: u64 = 4;
 /// From a node to that of the next entry, both links are one higher.
-const STEP: u64 = 1 << 32 | 1;
+pub(super) const STEP: u64 = 1 << 32 | 1;
 
 /// Where the node of the entry behind `link` is.
 #[inline(always)]
@@ -43,23 +43,42 @@ fn join(ledger: &mut Ledger, before: u32, after: u32) {
     }
 }
 
-/// Puts `count` entries of one table, from physical address `entry` on, at the start of the list of `slot`.
-#[inline(always)]
-pub(super) fn insert(ledger: &mut Ledger, slot: u32, entry: u64, count: u64) {
-    let first = (entry / ENTRY) as u32;
-    let last = first + (count as u32 - 1);
-    let second = ledger.first_mapping(slot);
-    let mut links = (u64::from(first) - 1) << 32 | (u64::from(first) + 1);
-    for link in first..last {
-        write(node(link), links);
-        links += STEP;
+/// Entries of one table that come to the start of the list of a capability, in their order. While it is under way, the node behind each
+/// entry is written: [`Self::links`] into the first, and [`STEP`] more into each that follows.
+pub(super) struct Insertion {
+    /// What the first of the nodes is written with.
+    pub links: u64,
+    slot: u32,
+    first: u32,
+    last: u32,
+}
+
+impl Insertion {
+    /// Of `count` entries from physical address `entry` on.
+    #[inline(always)]
+    pub(super) fn new(slot: u32, entry: u64, count: u64) -> Self {
+        let first = (entry / ENTRY) as u32;
+        Self {
+            links: (u64::from(first) - 1) << 32 | (u64::from(first) + 1),
+            slot,
+            first,
+            last: first + (count as u32 - 1),
+        }
     }
-    write(node(last), u64::from(last - 1) << 32 | u64::from(second));
-    write_half(node(first) + BEFORE, FIRST | slot);
-    if second != 0 {
-        write_half(node(second) + BEFORE, last);
+
+    /// Links the first and the last to the rest of the list.
+    #[inline(always)]
+    pub(super) fn finish(self, ledger: &mut Ledger) {
+        let Self {
+            slot, first, last, ..
+        } = self;
+        let second = ledger.replace_first_mapping(slot, first);
+        write_half(node(last), second);
+        write_half(node(first) + BEFORE, FIRST | slot);
+        if second != 0 {
+            write_half(node(second) + BEFORE, last);
+        }
     }
-    ledger.set_first_mapping(slot, first);
 }
 
 /// Puts one entry at the start of the list of `slot`.
@@ -76,21 +95,31 @@ pub(super) fn insert_one(ledger: &mut Ledger, slot: u32, entry: u64) {
     }
 }
 
-/// Takes `count` entries of one table, from physical address `entry` on, out of their lists, whichever these are. What was
-/// inserted together leaves together.
+/// Takes `count` entries of one table, from physical address `entry` on, out of their lists, whichever these are, telling where each is. What
+/// was inserted together leaves together.
 #[inline(always)]
-pub(super) fn remove(ledger: &mut Ledger, entry: u64, count: u64) {
+pub(super) fn remove(
+    ledger: &mut Ledger,
+    entry: u64,
+    count: u64,
+    mut work: impl FnMut(&mut Ledger, u64),
+) {
     let mut link = (entry / ENTRY) as u32;
-    let end = link + count as u32;
-    while link != end {
-        let links = read(node(link));
-        let mut next = links as u32;
+    let (mut entry, end) = (entry, entry + count * ENTRY);
+    let mut before = read_half(entry + PAGE_SIZE + BEFORE);
+    loop {
+        work(ledger, entry);
+        let next = read_half(entry + PAGE_SIZE);
         link += 1;
-        while next == link && link != end {
-            next = after(link);
-            link += 1;
+        entry += ENTRY;
+        if next == link && entry != end {
+            continue;
         }
-        join(ledger, (links >> 32) as u32, next);
+        join(ledger, before, next);
+        if entry == end {
+            return;
+        }
+        before = read_half(entry + PAGE_SIZE + BEFORE);
     }
 }
 

@@ -5,11 +5,15 @@ use exo_abi::page_entry::{ADDRESS, LARGE, PRESENT};
 use exo_abi::{Error, Rights};
 use exo_ledger::Ledger;
 
+use super::reverse_map::Insertion;
 use super::{DEVICE, leaf_flags, read, reverse_map, write};
-use crate::hw::registers::flush_page;
+use crate::hw::registers::{flush_page, flush_translations};
 
 /// Bytes of an entry.
 pub(super) const ENTRY: u64 = 8;
+
+/// Longest run whose pages are forgotten one by one.
+const FLUSHED_ONE_BY_ONE: u64 = 32;
 
 /// What a leaf entry says.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,6 +86,28 @@ impl<const LEVEL: u32> Run<LEVEL> {
         });
     }
 
+    /// Whether it is so long that all translations are forgotten, once, and not each page's.
+    #[inline(always)]
+    fn is_long(self) -> bool {
+        self.pages > FLUSHED_ONE_BY_ONE
+    }
+
+    /// Forgets what this vCPU knows of a page, of a run that is not long.
+    #[inline(always)]
+    fn flush_one(self, address: u64) {
+        if !self.is_long() {
+            Self::flush(address);
+        }
+    }
+
+    /// Forgets what this vCPU knows of a run that is long.
+    #[inline(always)]
+    fn flush_all(self) {
+        if self.is_long() {
+            flush_translations();
+        }
+    }
+
     /// Forgets what this vCPU knows of a page.
     #[inline(always)]
     fn flush(address: u64) {
@@ -92,20 +118,54 @@ impl<const LEVEL: u32> Run<LEVEL> {
         }
     }
 
+    /// All entries in one word, as `add` adds one: four in a step, so that a look at one takes less than two instructions.
+    #[inline(always)]
+    fn fold(self, mut word: u64, add: impl Fn(u64, u64) -> u64) -> u64 {
+        let mut entry = self.entry;
+        for _ in 0..self.pages / 4 {
+            for offset in [0, 1, 2, 3] {
+                word = add(word, read(entry + offset * ENTRY));
+            }
+            entry += 4 * ENTRY;
+        }
+        for _ in 0..self.pages % 4 {
+            word = add(word, read(entry));
+            entry += ENTRY;
+        }
+        word
+    }
+
     /// Refuses a run in which something is mapped.
     #[inline(always)]
     pub fn check_absent(self) -> Result<(), Error> {
-        self.try_each(|entry| match read(entry) & PRESENT {
+        match self.fold(0, |any, entry| any | entry) & PRESENT {
             0 => Ok(()),
             _ => Err(Error::InUse),
-        })
+        }
+    }
+
+    /// Refuses a run in which a page is not mapped.
+    #[inline(always)]
+    pub fn check_present(self) -> Result<(), Error> {
+        let wanted = PRESENT | Self::LEAF;
+        match self.fold(wanted, |all, entry| all & entry) {
+            all if all & wanted == wanted => Ok(()),
+            _ => Err(Error::NotMapped),
+        }
     }
 
     /// Maps a run that was checked to be absent, under the capability in `slot`.
-    #[inline(always)]
     pub fn map(self, ledger: &mut Ledger, slot: u32, frame: u64, flags: u64) {
-        self.show(frame, flags);
-        reverse_map::insert(ledger, slot, self.entry, self.pages);
+        let mut value = frame << PAGE_SHIFT | flags | Self::LEAF;
+        let list = Insertion::new(slot, self.entry, self.pages);
+        let mut links = list.links;
+        self.each(|entry, _| {
+            write(entry, value);
+            write(entry + PAGE_SIZE, links);
+            value += Self::STEP;
+            links += reverse_map::STEP;
+        });
+        list.finish(ledger);
     }
 
     /// Writes the entries of a run; the reverse map does not hear of it.
@@ -120,7 +180,7 @@ impl<const LEVEL: u32> Run<LEVEL> {
 
     /// Refuses a run in which a page is not mapped, or is not acceptable.
     #[inline(always)]
-    pub fn check_present(
+    pub fn check_pages(
         self,
         mut accept: impl FnMut(Page) -> Result<(), Error>,
     ) -> Result<(), Error> {
@@ -136,26 +196,47 @@ impl<const LEVEL: u32> Run<LEVEL> {
     /// Gives a checked run other rights, under the capability in `slot` from now on. Accessed and dirty bits are clear afterwards.
     #[inline(always)]
     pub fn protect(self, ledger: &mut Ledger, slot: u32, rights: Rights) {
-        reverse_map::remove(ledger, self.entry, self.pages);
+        reverse_map::remove(ledger, self.entry, self.pages, |_, _| {});
+        let list = Insertion::new(slot, self.entry, self.pages);
+        let mut links = list.links;
+        let of_memory = leaf_flags(rights, false);
         self.each(|entry, address| {
             let value = read(entry);
-            let flags = leaf_flags(rights, value & DEVICE != 0);
+            let flags = match value & DEVICE {
+                0 => of_memory,
+                _ => leaf_flags(rights, true),
+            };
             write(entry, value & ADDRESS | flags | Self::LEAF);
-            Self::flush(address);
+            write(entry + PAGE_SIZE, links);
+            links += reverse_map::STEP;
+            self.flush_one(address);
         });
-        reverse_map::insert(ledger, slot, self.entry, self.pages);
+        list.finish(ledger);
+        self.flush_all();
     }
 
-    /// Unmaps a checked run, telling each page.
+    /// Unmaps a checked run, telling the first of pages that follow each other in memory, and how many these are.
     #[inline(always)]
-    pub fn unmap(self, ledger: &mut Ledger, mut gone: impl FnMut(&mut Ledger, Page)) {
-        reverse_map::remove(ledger, self.entry, self.pages);
-        self.each(|entry, address| {
-            let value = read(entry);
+    pub fn unmap(self, ledger: &mut Ledger, mut gone: impl FnMut(&mut Ledger, Page, u64)) {
+        const NAME: u64 = ADDRESS | DEVICE;
+        let mut start = read(self.entry) & NAME;
+        let mut next = start;
+        reverse_map::remove(ledger, self.entry, self.pages, |ledger, entry| {
+            let value = read(entry) & NAME;
             write(entry, 0);
-            Self::flush(address);
-            gone(ledger, Page::of(value));
+            if value != next {
+                gone(ledger, Page::of(start), (next - start) / Self::STEP);
+                start = value;
+                next = value;
+            }
+            next += Self::STEP;
         });
+        gone(ledger, Page::of(start), (next - start) / Self::STEP);
+        if self.is_long() {
+            flush_translations();
+        } else {
+            self.each(|_, address| Self::flush(address));
+        }
     }
 
     /// Clears what is there of a run of which the reverse map does not know.
