@@ -113,6 +113,13 @@ fn memory_in_blocks_is_changed_in_parts_as_on_the_host() {
 }
 
 #[test]
+fn mappings_that_move_and_advice_are_as_on_the_host() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    compare(&build(folder.path(), "remap"), &[]);
+}
+
+#[test]
 fn pipes_sockets_and_event_files_behave_as_on_the_host() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");

@@ -91,7 +91,7 @@ impl Exception {
     /// What has happened to a process.
     pub fn new(process: &Process, fault: &Fault) -> Self {
         Self {
-            information: trouble::signal(fault, process.memory.knows(fault.address)),
+            information: trouble::signal(fault, &process.memory),
             record: [fault.vector, fault.error_code, fault.address],
         }
     }

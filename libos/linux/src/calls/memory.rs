@@ -3,19 +3,23 @@
 use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
 use linux_raw_sys::general::{
-    MADV_DONTNEED, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE, MAP_PRIVATE,
-    MAP_SHARED, MAP_SHARED_VALIDATE, MAP_STACK, MAP_TYPE, O_ACCMODE, O_RDONLY, O_WRONLY, PROT_EXEC,
-    PROT_READ, PROT_WRITE,
+    MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE,
+    MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, MAP_STACK, MAP_TYPE,
+    MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC, MFD_NOEXEC_SEAL, MREMAP_DONTUNMAP, MREMAP_FIXED,
+    MREMAP_MAYMOVE, O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY, PROT_EXEC, PROT_READ, PROT_WRITE,
 };
 
-use super::Arguments;
+use super::{Arguments, add_file, program};
 use crate::errno::{Errno, Result};
 use crate::files::device::Device;
 use crate::files::node::Content;
+use crate::memory::moving::Change;
 use crate::process::Process;
 
 /// What says that much of a mapping may not be used (mmap(2)).
-const SPARSE: u32 = MAP_STACK | MAP_NORESERVE;
+const SPARSE: u32 = MAP_STACK | MAP_NORESERVE | MAP_GROWSDOWN;
+/// Bytes of the name of a file without one, with its zero: `MFD_NAME_MAX_LEN` (linux, mm/memfd.c).
+const NAME_MAX: usize = 250;
 
 fn rights(protection: u64) -> Result<Rights> {
     let protection = protection as u32;
@@ -46,7 +50,11 @@ pub fn map(
         MAP_SHARED | MAP_SHARED_VALIDATE => true,
         _ => return Err(Errno::EINVAL),
     };
-    let place = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0).then_some(address);
+    let hint = address / PAGE_SIZE * PAGE_SIZE;
+    let place = match flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
+        true => Some(address),
+        false => process.memory.is_free(hint, bytes).then_some(hint),
+    };
     if flags & MAP_FIXED_NOREPLACE != 0 && process.memory.has_any(address, bytes) {
         return Err(Errno::EEXIST);
     }
@@ -69,7 +77,8 @@ pub fn map(
         }
     };
     let memory = &mut process.memory;
-    match (node, is_shared) {
+    let start = match (node, is_shared) {
+        (None, false) if flags & MAP_GROWSDOWN != 0 => memory.map_growing(place, bytes, wanted),
         (None, false) => match place {
             Some(start) => memory.map_anonymous_at(start, bytes, wanted),
             None => memory.map_anonymous(bytes, wanted, flags & SPARSE == 0),
@@ -82,18 +91,12 @@ pub fn map(
             memory.map_file(place, bytes, wanted, (&node, 0), true)
         }
         (Some(node), _) => memory.map_file(place, bytes, wanted, (&node, offset), is_shared),
+    }?;
+    if flags & (MAP_POPULATE | MAP_LOCKED) != 0 {
+        // As under Linux, nobody is told what cannot be had.
+        memory.populate(start, start + bytes, Rights::NONE);
     }
-}
-
-/// What is written to a shared mapping is in its file at once.
-pub fn synchronize(process: &mut Process, [address, bytes, ..]: Arguments) -> Result {
-    if address % PAGE_SIZE != 0 {
-        return Err(Errno::EINVAL);
-    }
-    match bytes == 0 || process.memory.has_any(address, bytes) {
-        true => Ok(0),
-        false => Err(Errno::ENOMEM),
-    }
+    Ok(start)
 }
 
 pub fn unmap(process: &mut Process, [address, bytes, ..]: Arguments) -> Result {
@@ -109,10 +112,35 @@ pub fn set_break(process: &mut Process, [address, ..]: Arguments) -> Result {
     Ok(process.memory.set_break(address))
 }
 
-/// Advice is taken as such, but for that which changes what is read afterwards.
-pub fn advise(process: &mut Process, [address, bytes, advice, ..]: Arguments) -> Result {
-    if advice as u32 == MADV_DONTNEED {
-        process.memory.discard(address, bytes)?;
+pub fn remap(
+    process: &mut Process,
+    [address, bytes, new_bytes, flags, new_address, _]: Arguments,
+) -> Result {
+    let flags = flags as u32;
+    let has = |flag| flags & flag != 0;
+    let is_wrong = flags & !(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) != 0
+        || has(MREMAP_FIXED | MREMAP_DONTUNMAP) && !has(MREMAP_MAYMOVE)
+        || has(MREMAP_DONTUNMAP) && bytes != new_bytes
+        || has(MREMAP_FIXED | MREMAP_DONTUNMAP) && !new_address.is_multiple_of(PAGE_SIZE)
+        || !address.is_multiple_of(PAGE_SIZE);
+    if is_wrong || bytes == 0 || new_bytes == 0 {
+        return Err(Errno::EINVAL);
     }
-    Ok(0)
+    let change = Change {
+        place: has(MREMAP_FIXED).then_some(new_address),
+        may_move: has(MREMAP_MAYMOVE),
+        leaves_old: has(MREMAP_DONTUNMAP),
+    };
+    process.memory.remap(address, bytes, new_bytes, change)
+}
+
+/// A file without a name.
+pub fn make_file(process: &mut Process, [name, flags, ..]: Arguments) -> Result {
+    let flags = flags as u32;
+    if flags & !(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    program::read_text(process, name, NAME_MAX, Errno::EINVAL)?;
+    let content = process.tree.empty_file();
+    add_file(process, content, O_RDWR, flags & MFD_CLOEXEC)
 }

@@ -2,6 +2,7 @@
 //!
 //! A call gets the process and its arguments, and gives a value or an error. How it was reached is not its concern.
 
+mod advice;
 mod attributes;
 mod child;
 mod copy;
@@ -195,11 +196,19 @@ calls! {
     __NR_llistxattr "llistxattr" 3 attributes::no_extended_attributes;
     __NR_flistxattr "flistxattr" 3 attributes::no_extended_attributes;
     __NR_mmap "mmap" 6 memory::map;
-    __NR_msync "msync" 3 memory::synchronize;
+    __NR_mremap "mremap" 5 memory::remap;
+    __NR_memfd_create "memfd_create" 2 memory::make_file;
+    __NR_msync "msync" 3 advice::synchronize;
+    __NR_mlock "mlock" 2 advice::lock;
+    __NR_mlock2 "mlock2" 3 advice::lock_with_flags;
+    __NR_munlock "munlock" 2 advice::unlock;
+    __NR_mlockall "mlockall" 1 advice::lock_all;
+    __NR_munlockall "munlockall" 0 advice::unlock_all;
+    __NR_mincore "mincore" 3 advice::residence;
     __NR_munmap "munmap" 2 memory::unmap;
     __NR_mprotect "mprotect" 3 memory::protect;
     __NR_brk "brk" 1 memory::set_break;
-    __NR_madvise "madvise" 3 memory::advise;
+    __NR_madvise "madvise" 3 advice::advise;
     __NR_exit "exit" 1 thread::exit;
     __NR_exit_group "exit_group" 1 process::exit;
     __NR_arch_prctl "arch_prctl" 2 process::set_architecture;

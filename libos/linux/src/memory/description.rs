@@ -8,6 +8,7 @@ use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
 
 use super::Memory;
+use super::region::Kind;
 
 impl Memory {
     /// Whether anything is mapped in a range.
@@ -15,6 +16,37 @@ impl Memory {
         let end = start.saturating_add(bytes);
         let before = self.regions.range(..end).next_back();
         before.is_some_and(|(_, region)| region.end > start)
+    }
+
+    /// Whether a range can be a program's and nothing is there.
+    pub fn is_free(&self, start: u64, bytes: u64) -> bool {
+        start != 0
+            && self
+                .check_range(start, bytes)
+                .is_ok_and(|end| !self.has_any(start, end - start))
+    }
+
+    /// Whether a page has memory.
+    pub fn has_page(&self, page: u64) -> bool {
+        self.region(page).is_some_and(|(_, region)| {
+            region.kind == Kind::Arena || region.pages.contains_key(&page)
+        })
+    }
+
+    /// Whether an address is in the mapping of a file, but behind the file's last page, and what was tried there is allowed.
+    pub fn is_beyond_file(&self, address: u64, needed: Rights) -> bool {
+        let Some((_, region)) = self.region(address) else {
+            return false;
+        };
+        let Some(shown) = &region.file else {
+            return false;
+        };
+        let size = shown.node.data().map_or(0, |data| {
+            data.try_borrow().map_or(u64::MAX, |data| data.size())
+        });
+        let end = size.checked_next_multiple_of(PAGE_SIZE);
+        region.rights.contains(needed)
+            && end.is_some_and(|end| address.wrapping_sub(shown.origin) >= end)
     }
 
     /// Pages that the program's regions have.

@@ -26,6 +26,20 @@ pub(super) fn rights_of(entry: PageEntry) -> Rights {
     }
 }
 
+/// How far what grows down does at once: the limit of stacks.
+const GROWTH_MAX: u64 = 8 << 20;
+/// Pages below what grows down that nothing else may have (linux, mm/mmap.c, `stack_guard_gap`).
+const GUARD_PAGES: u64 = 256;
+
+/// What a page fault tried: error code of the Intel SDM, volume 3, section 5.7.
+pub const fn needed_by(error_code: u64) -> Rights {
+    match (error_code & 2 != 0, error_code & 16 != 0) {
+        (true, _) => Rights::WRITE,
+        (_, true) => Rights::EXECUTE,
+        _ => Rights::READ,
+    }
+}
+
 impl Memory {
     /// Maps what a fault at `address` needs; false where the program may not do what it did.
     pub fn handle_fault(&mut self, address: u64, write: bool, fetch: bool) -> bool {
@@ -44,10 +58,16 @@ impl Memory {
 
     /// Has a page mapped with the rights that its region has, if these are enough.
     pub(super) fn bring(&mut self, page: u64, needed: Rights) -> bool {
+        if !self.knows(page) {
+            self.grow_down(page);
+        }
         let Some((start, region)) = self.region(page) else {
             return false;
         };
-        if region.kind == Kind::Arena || !region.rights.contains(needed) {
+        if region.kind == Kind::Arena
+            || region.rights == Rights::NONE
+            || !region.rights.contains(needed)
+        {
             return false;
         }
         if let Some(entry) = page_tables::page_entry(page) {
@@ -63,6 +83,31 @@ impl Memory {
             return true;
         }
         self.bring_pages(start, page).is_some()
+    }
+
+    /// Has the region above a page that nothing has grow down to it, if it does so.
+    fn grow_down(&mut self, page: u64) {
+        let above = self.regions.range(page..).next();
+        let Some((&start, _)) = above.filter(|(_, region)| region.grows_down) else {
+            return;
+        };
+        let guard = page.saturating_sub(GUARD_PAGES * PAGE_SIZE);
+        if start - page > GROWTH_MAX || self.has_any(guard, start - guard) {
+            return;
+        }
+        if let Some(region) = self.regions.remove(&start) {
+            self.regions.insert(page, region);
+        }
+    }
+
+    /// Has all pages of a range mapped, if these rights are enough; whether they are.
+    pub fn populate(&mut self, start: u64, end: u64, needed: Rights) -> bool {
+        (start..end)
+            .step_by(PAGE_SIZE as usize)
+            .all(|page| match page_tables::page_entry(page) {
+                Some(entry) if rights_of(entry).contains(needed) => true,
+                _ => self.bring(page, needed),
+            })
     }
 
     /// Maps a page of a lazy region, and neighbours, as far as they are not there and lie in the same page table.

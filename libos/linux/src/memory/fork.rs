@@ -137,6 +137,7 @@ impl Memory {
         let mut copy = Region {
             file: region.file.clone(),
             is_dense: region.is_dense,
+            grows_down: region.grows_down,
             ..Region::new(region.end, region.rights, region.kind)
         };
         let pages = match region.kind {

@@ -10,11 +10,12 @@ pub mod arena;
 pub mod attached;
 mod blocks;
 mod description;
-mod fault;
+pub mod fault;
 mod file;
 mod fork;
 pub mod frames;
 pub mod mapping;
+pub mod moving;
 mod program_break;
 pub mod region;
 mod rights;
@@ -213,6 +214,21 @@ impl Memory {
             ..Region::new(end, rights, Kind::Lazy)
         };
         self.regions.insert(start, region);
+        Ok(start)
+    }
+
+    /// Anonymous private memory that grows down to what is touched below it.
+    pub fn map_growing(&mut self, place: Option<u64>, bytes: u64, rights: Rights) -> Result {
+        let rounded = round_up(bytes).filter(|&bytes| bytes != 0);
+        let rounded = rounded.ok_or(Errno::EINVAL)?;
+        let start = match place {
+            Some(start) => self.map_anonymous_at(start, rounded, rights)?,
+            None => self.map_lazy(rounded, rights)?,
+        };
+        if let Some(region) = self.regions.get_mut(&start) {
+            region.is_dense = false;
+            region.grows_down = true;
+        }
         Ok(start)
     }
 

@@ -31,6 +31,8 @@ pub struct Region {
     pub pages: BTreeMap<u64, u64>,
     /// Whether a first touch may bring a whole block.
     pub is_dense: bool,
+    /// Whether it grows down to what is touched below it.
+    pub grows_down: bool,
     /// The file that it shows, if it is one.
     pub file: Option<Shown>,
 }
@@ -55,6 +57,7 @@ impl Region {
             kind,
             pages: BTreeMap::new(),
             is_dense: false,
+            grows_down: false,
             file: None,
         }
     }

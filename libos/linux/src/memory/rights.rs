@@ -59,7 +59,7 @@ impl Memory {
     }
 
     /// The end of a range, of which every page is in some region.
-    pub(super) fn check_present(&self, start: u64, bytes: u64, overflow: Errno) -> Result {
+    pub fn check_present(&self, start: u64, bytes: u64, overflow: Errno) -> Result {
         let end = round_up(bytes)
             .and_then(|bytes| start.checked_add(bytes))
             .ok_or(overflow)?;

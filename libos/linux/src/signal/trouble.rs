@@ -3,14 +3,16 @@
 use exo_abi::upcall::Vector;
 use exo_rt::upcall::Fault;
 use linux_raw_sys::general::{
-    BUS_ADRALN, FPE_FLTDIV, FPE_FLTINV, FPE_FLTOVF, FPE_FLTRES, FPE_FLTUND, FPE_INTDIV, ILL_ILLOPN,
-    SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, TRAP_TRACE,
+    BUS_ADRALN, BUS_ADRERR, FPE_FLTDIV, FPE_FLTINV, FPE_FLTOVF, FPE_FLTRES, FPE_FLTUND, FPE_INTDIV,
+    ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, TRAP_TRACE,
 };
 
 use super::Information;
+use crate::memory::Memory;
+use crate::memory::fault::needed_by;
 
-/// The signal of an exception. `is_mapped` says whether the address of a page fault means something to the process.
-pub fn signal(fault: &Fault, is_mapped: bool) -> Information {
+/// The signal of an exception of a process with this memory.
+pub fn signal(fault: &Fault, memory: &Memory) -> Information {
     let here = fault.rip;
     match Vector::from_number(fault.vector) {
         Some(Vector::DivideError) => Information::fault(SIGFPE, FPE_INTDIV, here),
@@ -18,8 +20,15 @@ pub fn signal(fault: &Fault, is_mapped: bool) -> Information {
         Some(Vector::Breakpoint) => Information::kernel(SIGTRAP),
         Some(Vector::InvalidOpcode) => Information::fault(SIGILL, ILL_ILLOPN, here),
         Some(Vector::PageFault) => {
-            let code = if is_mapped { SEGV_ACCERR } else { SEGV_MAPERR };
-            Information::fault(SIGSEGV, code, fault.address)
+            let address = fault.address;
+            if memory.is_beyond_file(address, needed_by(fault.error_code)) {
+                return Information::fault(SIGBUS, BUS_ADRERR, address);
+            }
+            let code = match memory.knows(address) {
+                true => SEGV_ACCERR,
+                false => SEGV_MAPERR,
+            };
+            Information::fault(SIGSEGV, code, address)
         }
         Some(Vector::FloatingPoint) => Information::fault(SIGFPE, x87_code(fault), here),
         Some(Vector::SimdFloatingPoint) => Information::fault(SIGFPE, simd_code(fault), here),
