@@ -292,6 +292,20 @@ fn calls_of_rewritten_sites_take_no_trap() {
 }
 
 #[test]
+fn code_that_appears_late_is_found_and_counted() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "late");
+    compare(&program, &[]);
+    let outcome = Machine::new(&program).option("--stats").run();
+    let [_, traps, _, late, left] = statistics(outcome.expect_status(0).stderr());
+    // Written again, its children's and a library's are each found once; two of its functions may be written while they are executed, and
+    // trap each of their thousand times.
+    assert!(late >= 5 && left >= 2, "{late} found late, {left} left");
+    assert!(traps <= 2010, "{traps} traps");
+}
+
+#[test]
 fn a_null_pointer_ends_the_program_as_a_shell_reports_it() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");

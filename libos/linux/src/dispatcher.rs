@@ -70,6 +70,7 @@ pub fn handle_call(process: &mut Process, fault: &mut Fault) -> Exit {
         }
     }
     run(process);
+    process.go_on();
     process.threads.current.context.load(fault);
     Exit::Whole
 }
@@ -112,6 +113,7 @@ pub fn handle_interruption(
         handle_event(process);
     }
     run(process);
+    process.go_on();
     process.threads.current.context.load(fault);
 }
 

@@ -119,6 +119,7 @@ impl Process {
             mask: self.mask,
             signals: self.signals.fork(),
             program: self.program.clone(),
+            late: self.late.clone(),
             statistics: Statistics::default(),
             image: self.image.clone(),
             timers: Timers::default(),

@@ -168,14 +168,15 @@ impl Program {
         interpreter.filter(|interpreter| address >= interpreter.loaded.bias)
     }
 
-    /// Rewrites a site that has trapped.
-    pub fn add_trapped(&self, address: u64, statistics: &mut Statistics) {
-        if let Some(interpreter) = self.interpreter_of(address) {
-            return interpreter.add_trapped(address, statistics);
+    /// Rewrites a site that has trapped, if it is in this program's own code; false where it is not.
+    pub fn add_trapped(&self, address: u64, statistics: &mut Statistics) -> bool {
+        let interpreter = self.interpreter.as_deref();
+        if interpreter.is_some_and(|program| program.add_trapped(address, statistics)) {
+            return true;
         }
-        if let Some(rewriter) = &mut *self.rewriter.borrow_mut() {
-            rewriter.add_trapped(address, statistics);
-        }
+        let mut rewriter = self.rewriter.borrow_mut();
+        let rewriter = rewriter.as_mut();
+        rewriter.is_some_and(|rewriter| rewriter.add_trapped(address, statistics))
     }
 
     /// The instruction whose call returns to `address`.

@@ -19,6 +19,7 @@ use crate::memory::Memory;
 use crate::message;
 use crate::options::Options;
 use crate::place::{Makers, Parked};
+use crate::rewrite::late::Late;
 use crate::signal::Information;
 use crate::signal::state::ProcessSignals;
 use crate::signal::timers::Timers;
@@ -59,6 +60,8 @@ pub struct Process {
     pub timers: Timers,
     /// Its program.
     pub program: Option<Rc<Program>>,
+    /// Call sites that were rewritten when they trapped.
+    pub late: Late,
     /// Counts.
     pub statistics: Statistics,
     /// Who it is.
@@ -96,6 +99,7 @@ impl Process {
             signals: ProcessSignals::default(),
             timers: Timers::default(),
             program: None,
+            late: Late::default(),
             statistics: Statistics::default(),
         })
     }

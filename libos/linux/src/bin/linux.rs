@@ -117,9 +117,7 @@ fn handle_exception(fault: &mut Fault) -> Action {
         system_call::redirect(fault);
         with_process(|process| {
             process.statistics.traps += 1;
-            if let Some(program) = &process.program {
-                program.add_trapped(return_address - SYSCALL_BYTES, &mut process.statistics);
-            }
+            process.add_trapped(return_address - SYSCALL_BYTES);
         });
         return Action::Resume;
     }

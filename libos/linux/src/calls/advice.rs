@@ -19,6 +19,9 @@ use crate::process::Process;
 
 /// Advice is taken as such, but for that which changes what is read afterwards, or asks for memory at once.
 pub fn advise(process: &mut Process, [address, bytes, advice, ..]: Arguments) -> Result {
+    if advice as u32 == MADV_DONTNEED {
+        process.note_change(address, bytes);
+    }
     let memory = &mut process.memory;
     let needed = match advice as u32 {
         MADV_DONTNEED => return memory.discard(address, bytes).map(|()| 0),

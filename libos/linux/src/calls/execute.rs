@@ -117,6 +117,7 @@ impl Process {
         self.signals.reset_for_program();
         self.futexes = Default::default();
         self.timers = Default::default();
+        self.late = Default::default();
         self.descriptors.close_for_program();
     }
 }

@@ -76,6 +76,9 @@ pub fn map(
             _ => Some(file.node.clone()),
         }
     };
+    if let Some(start) = place {
+        process.note_change(start, bytes);
+    }
     let memory = &mut process.memory;
     let start = match (node, is_shared) {
         (None, false) if flags & MAP_GROWSDOWN != 0 => memory.map_growing(place, bytes, wanted),
@@ -100,11 +103,13 @@ pub fn map(
 }
 
 pub fn unmap(process: &mut Process, [address, bytes, ..]: Arguments) -> Result {
+    process.note_change(address, bytes);
     process.memory.unmap(address, bytes).map(|()| 0)
 }
 
 pub fn protect(process: &mut Process, [address, bytes, protection, ..]: Arguments) -> Result {
     let rights = rights(protection)?;
+    process.note_rights(address, bytes, rights);
     process.memory.protect(address, bytes, rights).map(|()| 0)
 }
 
@@ -131,6 +136,10 @@ pub fn remap(
         may_move: has(MREMAP_MAYMOVE),
         leaves_old: has(MREMAP_DONTUNMAP),
     };
+    process.note_rights(address, bytes, Rights::READ_WRITE);
+    if let Some(place) = change.place {
+        process.note_change(place, new_bytes);
+    }
     process.memory.remap(address, bytes, new_bytes, change)
 }
 

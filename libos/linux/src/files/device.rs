@@ -19,6 +19,8 @@ pub enum Device {
     Null,
     /// Zeros without end.
     Zero,
+    /// Zeros without end, and takes nothing.
+    Full,
     /// Random bytes without end.
     Random,
 }
@@ -29,7 +31,7 @@ impl Device {
         match self {
             Self::Terminal => Err(Errno::ENXIO),
             Self::Null => Ok(()),
-            Self::Zero => buffer.put_zeros(buffer.left()).map(drop),
+            Self::Zero | Self::Full => buffer.put_zeros(buffer.left()).map(drop),
             Self::Random => {
                 while buffer.left() != 0 {
                     buffer.put(&random((buffer.left() as usize).min(PIECE)))?;
@@ -41,16 +43,26 @@ impl Device {
 
     /// Takes bytes.
     pub fn write(self, buffer: &mut Buffer) -> Result<()> {
-        if self == Self::Terminal {
-            return Err(Errno::ENXIO);
+        match self {
+            Self::Terminal => Err(Errno::ENXIO),
+            Self::Full => Err(Errno::ENOSPC),
+            Self::Null | Self::Zero | Self::Random => {
+                buffer.skip(buffer.left());
+                Ok(())
+            }
         }
-        buffer.skip(buffer.left());
-        Ok(())
     }
 
     /// The device with a number.
     pub fn with_number(number: u64) -> Option<Self> {
-        let mut all = [Self::Terminal, Self::Null, Self::Zero, Self::Random].into_iter();
+        let all = [
+            Self::Terminal,
+            Self::Null,
+            Self::Zero,
+            Self::Full,
+            Self::Random,
+        ];
+        let mut all = all.into_iter();
         all.find(|device| device.number() == number)
     }
 
@@ -60,6 +72,7 @@ impl Device {
             Self::Terminal => (5, 0),
             Self::Null => (1, 3),
             Self::Zero => (1, 5),
+            Self::Full => (1, 7),
             Self::Random => (1, 9),
         };
         major << 8 | minor

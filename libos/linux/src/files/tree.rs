@@ -67,6 +67,7 @@ impl Tree {
         for (name, device) in [
             ("null", Device::Null),
             ("zero", Device::Zero),
+            ("full", Device::Full),
             ("random", Device::Random),
             ("urandom", Device::Random),
             ("tty", Device::Terminal),

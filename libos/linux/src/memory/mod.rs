@@ -9,6 +9,7 @@
 pub mod arena;
 pub mod attached;
 mod blocks;
+mod code;
 mod description;
 pub mod fault;
 mod file;

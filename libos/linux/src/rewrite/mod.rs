@@ -5,6 +5,7 @@
 //! those behind it. What it has overwritten is executed in a [`trampoline`], which enters the personality as `syscall` would. No byte
 //! of the program's stack is written on the way.
 
+pub mod late;
 mod site;
 mod trampoline;
 
@@ -101,21 +102,18 @@ impl Rewriter {
         Ok(())
     }
 
-    /// Rewrites the `syscall` at `address`, which has trapped: that it is one is certain now.
-    pub fn add_trapped(&mut self, address: u64, statistics: &mut Statistics) {
+    /// Rewrites the `syscall` at `address`, which has trapped, if it lies in code that was looked through; false where it does not.
+    pub fn add_trapped(&mut self, address: u64, statistics: &mut Statistics) -> bool {
         let Some(code) = self.codes.iter().find(|code| code.contains(address)) else {
-            return;
+            return false;
         };
         // One that has room before it stays, and traps where something leads to it past the jump.
         if self.left.contains(&address) || self.rewritten.contains_key(&(address + SYSCALL_BYTES)) {
-            return;
+            return true;
         }
         let code = code.around(address);
-        let site = code.read().ok().and_then(|text| {
-            let all = site::find_all(&text, code.start);
-            let (_, found) = all.into_iter().find(|&(found, _)| found == address)?;
-            found.ok()
-        });
+        let text = code.read().ok();
+        let site = text.and_then(|text| site::find_trapped(&text, code.start, address).ok());
         match site {
             Some(site) if self.rewrite(code, &site).is_ok() => statistics.found_late += 1,
             _ => {
@@ -123,6 +121,7 @@ impl Rewriter {
                 statistics.left += 1;
             }
         }
+        true
     }
 
     /// Where a call that returns to `address` is made again.
@@ -134,15 +133,21 @@ impl Rewriter {
     /// Rewrites a site: first the trampoline, then the jump to it.
     fn rewrite(&mut self, code: Code, site: &Site) -> Result<()> {
         let (trampoline, behind) = self.trampolines.add(site)?;
-        let distance = trampoline.wrapping_sub(site.start + JUMP_BYTES as u64);
-        let distance = i32::try_from(distance.cast_signed()).map_err(|_| Errno::ERANGE)?;
-        const BREAKPOINT: u8 = 0xcc;
-        let mut jump = vec![0xe9];
-        jump.extend(distance.to_le_bytes());
-        jump.resize(site.bytes(), BREAKPOINT);
+        let jump = jump(site, trampoline)?;
         let place = attached::view(code.physical + (site.start - code.start));
         program_memory::write(place, &jump)?;
         self.rewritten.insert(behind, site.address);
         Ok(())
     }
+}
+
+/// What takes the place of a site: the jump to its trampoline, and what nobody reaches.
+fn jump(site: &Site, trampoline: u64) -> Result<Vec<u8>> {
+    const BREAKPOINT: u8 = 0xcc;
+    let distance = trampoline.wrapping_sub(site.start + JUMP_BYTES as u64);
+    let distance = i32::try_from(distance.cast_signed()).map_err(|_| Errno::ERANGE)?;
+    let mut jump = vec![0xe9];
+    jump.extend(distance.to_le_bytes());
+    jump.resize(site.bytes(), BREAKPOINT);
+    Ok(jump)
 }

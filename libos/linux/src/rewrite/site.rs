@@ -14,6 +14,9 @@ const LEAD: usize = 96;
 const STARTS: usize = 16;
 /// How many of these must find the same borders.
 const AGREEING: usize = STARTS * 3 / 4;
+/// How far before a site they must be the same: where it is not certain that there is one, and where one has trapped.
+const NEAR: usize = LEAD / 2;
+const NEAR_TRAPPED: usize = 16;
 /// How far behind a `syscall` room is looked for.
 const TAIL: usize = 32;
 
@@ -69,7 +72,7 @@ pub fn find_all(text: &[u8], start: u64) -> Vec<(u64, Result<Site, Left>)> {
     let mut windows = Vec::new();
     for position in positions(text) {
         // Else these are bytes of data, or of another instruction.
-        if let Some(borders) = agreed_borders(text, position, start) {
+        if let Some(borders) = agreed_borders(text, position, start, NEAR) {
             match window(text, &borders, position) {
                 Some(window) => windows.push(window),
                 None => found.push((start + position as u64, Err(Left::NoRoom))),
@@ -78,25 +81,37 @@ pub fn find_all(text: &[u8], start: u64) -> Vec<(u64, Result<Site, Left>)> {
     }
     let targeted = branch_targets(text, &windows);
     for (window, targeted) in windows.iter().zip(targeted) {
-        let address = start + window.position as u64;
-        let behind = window.position + SYSCALL.len();
-        let bytes = |from, to| text.get(from..to).unwrap_or_default().to_vec();
-        let site = Site {
-            start: start + window.first as u64,
-            before: bytes(window.first, window.position),
-            behind: bytes(behind, window.end.max(behind)),
-            address,
-        };
-        found.push((
-            address,
-            if targeted {
-                Err(Left::BranchTarget)
-            } else {
-                Ok(site)
-            },
-        ));
+        let site = site(text, start, window, targeted);
+        found.push((start + window.position as u64, site));
     }
     found
+}
+
+/// The `syscall` at `address` in `text`, which lies at `start`: that it is one is certain, it has trapped. Instructions before it make
+/// room, or it stays: a call that is on its way returns behind it.
+pub fn find_trapped(text: &[u8], start: u64, address: u64) -> Result<Site, Left> {
+    let position = (address - start) as usize;
+    let window = agreed_borders(text, position, start, NEAR_TRAPPED)
+        .and_then(|borders| window(text, &borders, position))
+        .filter(|window| window.end == position)
+        .ok_or(Left::NoRoom)?;
+    let targeted = branch_targets(text, core::slice::from_ref(&window));
+    site(text, start, &window, targeted.contains(&true))
+}
+
+/// What a window is overwritten for, unless something may branch into it.
+fn site(text: &[u8], start: u64, window: &Window, targeted: bool) -> Result<Site, Left> {
+    if targeted {
+        return Err(Left::BranchTarget);
+    }
+    let behind = window.position + SYSCALL.len();
+    let bytes = |from, to| text.get(from..to).unwrap_or_default().to_vec();
+    Ok(Site {
+        start: start + window.first as u64,
+        before: bytes(window.first, window.position),
+        behind: bytes(behind, window.end.max(behind)),
+        address: start + window.position as u64,
+    })
 }
 
 /// Where the two bytes are.
@@ -124,8 +139,13 @@ fn decode(
     (from + decoder.position() == position).then_some(all)
 }
 
-/// The last instructions before `position`, if decoding from nearly everywhere before leads there in the same way.
-fn agreed_borders(text: &[u8], position: usize, start: u64) -> Option<Vec<(usize, Instruction)>> {
+/// The last instructions before `position`, within `distance`, if decoding from nearly everywhere before leads there in the same way.
+fn agreed_borders(
+    text: &[u8],
+    position: usize,
+    start: u64,
+    distance: usize,
+) -> Option<Vec<(usize, Instruction)>> {
     let lead = position.saturating_sub(LEAD);
     let decoded: Vec<_> = (lead..lead + STARTS)
         .filter(|&from| from <= position)
@@ -135,7 +155,7 @@ fn agreed_borders(text: &[u8], position: usize, start: u64) -> Option<Vec<(usize
     let needed = AGREEING.min(decoded.len());
     let candidates: Vec<_> = decoded.into_iter().flatten().collect();
     let near = |all: &[(usize, Instruction)]| {
-        let room = position.saturating_sub(LEAD / 2);
+        let room = position.saturating_sub(distance);
         let first = all.partition_point(|&(border, _)| border < room);
         all.get(first..).unwrap_or_default().to_vec()
     };

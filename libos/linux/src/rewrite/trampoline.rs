@@ -15,7 +15,7 @@ use crate::errno::{Errno, Result};
 /// Pages for trampolines.
 pub const PAGES: u64 = 16;
 /// Trampolines start at multiples of this.
-const ALIGNMENT: u64 = 16;
+pub(super) const ALIGNMENT: u64 = 16;
 
 /// The trampolines of a program. The first word is the address of the personality's entry.
 pub struct Trampolines {
@@ -52,7 +52,7 @@ impl Trampolines {
 
 /// The code of a trampoline at `address`: what was before the `syscall`; as `syscall` does, rcx where to go on; a jump by way of the
 /// word at `entry`. Then, if instructions behind the `syscall` are overwritten, these, and the way back. With it, where the call returns to.
-fn encode(site: &Site, address: u64, entry: u64) -> Option<(Vec<u8>, u64)> {
+pub(super) fn encode(site: &Site, address: u64, entry: u64) -> Option<(Vec<u8>, u64)> {
     if site.behind.is_empty() {
         let behind = site.resume();
         return Some((encode_entry(site, address, entry, behind)?, behind));
