@@ -1,4 +1,4 @@
-//! Programs that nobody here wrote, or their run-time libraries: SQLite, Lua, and the libraries of Rust, Go and C++. What they print
+//! Programs that nobody here wrote, or their run-time libraries: SQLite, Lua, LuaJIT, Python, and the libraries of Rust, Go and C++. What they print
 //! and how they end is what the host's Linux makes of them. `scripts/setup` installs what they are built with.
 
 use std::path::{Path, PathBuf};
@@ -104,6 +104,80 @@ fn lua_runs_its_script() {
         &["-llua5.4", "-lm", "-ldl"],
     );
     compare(&program, &["script.lua"], &["script.lua"]);
+}
+
+#[test]
+fn luajit_compiles_and_runs_its_script() {
+    require_kvm!();
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["cc", "-O2", "-static", "-w", "-I/usr/include/luajit-2.1"];
+    let program = build(
+        folder.path(),
+        &words,
+        "machine.c",
+        &["-lluajit-5.1", "-lm", "-ldl"],
+    );
+    compare(&program, &["machine.lua"], &["machine.lua"]);
+}
+
+/// The folder of the newest Python that can be linked statically, and what that is linked of.
+fn python() -> (PathBuf, PathBuf) {
+    let all = std::fs::read_dir("/usr/lib").unwrap();
+    let found = all.flatten().find_map(|folder| {
+        let name = folder.file_name().into_string().ok()?;
+        let version = name.strip_prefix("python")?;
+        let archive = format!("config-{version}-x86_64-linux-gnu/libpython{version}.a");
+        let archive = folder.path().join(archive);
+        archive.exists().then_some((folder.path(), archive))
+    });
+    found.expect("scripts/setup installs the archive of Python")
+}
+
+#[test]
+fn python_runs_its_script() {
+    require_kvm!();
+    let [folder, here] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (library, archive) = python();
+    let name = library.file_name().unwrap().to_str().unwrap();
+    let include = format!("-I/usr/include/{name}");
+    let words = ["cc", "-O2", "-static", "-w", &include];
+    let archive = archive.to_str().unwrap();
+    let libraries = [archive, "-lexpat", "-lz", "-lm", "-lpthread", "-ldl"];
+    let program = build(folder.path(), &words, "interpreter.c", &libraries);
+    let root = here.path();
+    std::fs::copy(&program, root.join("program")).unwrap();
+    std::fs::copy(source("script.py"), root.join("script.py")).unwrap();
+    std::fs::create_dir_all(root.join("usr/lib")).unwrap();
+    let copied = Command::new("cp")
+        .arg("-rL")
+        .args([&library, &root.join("usr/lib")])
+        .status();
+    assert!(copied.unwrap().success());
+    let host = Command::new(root.join("program"))
+        .args(
+            ["-S", "/script.py"]
+                .map(|word| word.replace("/script", root.join("script").to_str().unwrap())),
+        )
+        .env_clear()
+        .env("PYTHONHOME", "/usr")
+        .output()
+        .unwrap();
+    for mode in MODES {
+        let outcome = Machine::new("/program")
+            .option("--root")
+            .option(root)
+            .option("--mode")
+            .option(mode)
+            .option("--env")
+            .option("PYTHONHOME=/usr")
+            .memory("1 GiB")
+            .argument("-S")
+            .argument("/script.py")
+            .run();
+        let expected = String::from_utf8_lossy(&host.stdout);
+        assert_eq!(outcome.stdout(), expected, "{mode}: {}", outcome.describe());
+        assert_eq!(outcome.status(), host.status.code().unwrap_or(-1));
+    }
 }
 
 #[test]
