@@ -3,6 +3,7 @@
 //! A test is a few lines: `require_kvm!()`, a [`Machine`], its [`Outcome`], assertions. The verdict comes from exit
 //! statuses and the JSON report, never from timing.
 
+pub mod busybox;
 pub mod crowd;
 pub mod disk;
 pub mod guest;
