@@ -155,6 +155,7 @@ attacks! {
     touch_kernel "touch-kernel" Verdict::Refused;
     transfer "transfer" Verdict::Refused;
     transfer_ping_pong "transfer-ping-pong" Verdict::Refused;
+    turn_code "turn-code" Verdict::Refused;
     unknown_call "unknown-call" Verdict::Refused;
     unmap_unmapped "unmap-unmapped" Verdict::Refused;
     upcall_stack_unmapped "upcall-stack-unmapped" Verdict::Ended(AbortReason::NestedFault, PAGE_FAULT, NOT_PRESENT_WRITE, PLAYGROUND - 8);

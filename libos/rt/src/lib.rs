@@ -41,6 +41,7 @@ pub mod strange_access;
 pub mod system_call;
 pub mod tables;
 pub mod transfer;
+pub mod turn_code;
 pub mod upcall;
 pub mod vector_state;
 mod volatile;
