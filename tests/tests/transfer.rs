@@ -65,7 +65,10 @@ fn yields_between_transfers(slice: &str, with_slice: bool) {
         false => ("\"server\", \"60\", \"yield\"", ""),
     };
     environment("third", client, arguments, quota);
-    let guest = Guest::copy(&["transfer-server", client]);
+    // They yield while the server waits, to whoever is next in the ring: never to the server.
+    environment("beside", "yield-many", "\"2000\", \"unordered\"", "");
+    environment("beyond", "yield-many", "\"2000\", \"unordered\"", "");
+    let guest = Guest::copy(&["transfer-server", client, "yield-many"]);
     let machine = Machine::new(guest.manifest(&text)).guest(&guest);
     let outcome = machine.run().expect_status(0);
     assert!(

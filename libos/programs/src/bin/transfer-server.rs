@@ -14,9 +14,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use exo_programs::entries::offer;
 use exo_programs::sharing::environment_named;
 use exo_rt::abi::EnvironmentId;
-use exo_rt::abi::environment::ENVIRONMENTS_MAX;
+use exo_rt::abi::environment::{ENVIRONMENTS_MAX, State};
 use exo_rt::transfer::{self, Message, Next};
-use exo_rt::{environment, println, wait};
+use exo_rt::{environment, println, tables, wait};
 
 exo_rt::program!(main);
 
@@ -43,6 +43,10 @@ fn main() -> Result<(), String> {
     }
     while CLIENTS.load(Ordering::Relaxed) != 0 {
         transfer::wait(environment::events());
+        // Who waits for a transfer has no turn: it would go on as one that waits.
+        if tables::own_environment().state != State::Runnable as u32 {
+            return Err("it has a turn although it waits".into());
+        }
     }
     let wrong = WRONG.load(Ordering::Relaxed);
     if wrong != 0 {
