@@ -151,6 +151,7 @@ attacks! {
     stale_derived "stale-derived" Verdict::Refused;
     stale_mapping "stale-mapping" Verdict::Refused;
     strange_access "strange-access" Verdict::Refused;
+    timers "timers" Verdict::Refused;
     touch_device_unmapped "touch-device-unmapped" Verdict::Refused;
     touch_kernel "touch-kernel" Verdict::Refused;
     transfer "transfer" Verdict::Refused;

@@ -108,7 +108,8 @@ pub fn arm(kernel: &mut Kernel, index: usize) {
         timer.vector = vector;
         registers::set_timer_vector(vector);
     }
-    registers::set_deadline(moment);
+    // A libOS may name any moment that has passed, and 0 would disarm the timer, for the slice too.
+    registers::set_deadline(moment.max(1));
 }
 
 /// When the timer has to look at the slice. One that nobody waited for has no end; it begins anew with the first rival.
