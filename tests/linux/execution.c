@@ -65,6 +65,19 @@ int main(int count, char **words) {
     }
     await("vfork", child);
     if (posix_spawn(&child, path, 0, 0, arguments, variables) == 0) await("spawn", child);
+    // By a directory, or by an open file.
+    for (int round = 0; round < 4; round++) {
+        child = fork();
+        if (child == 0) {
+            int folder = open("/tmp", O_RDONLY | O_DIRECTORY), file = open(path, O_RDONLY);
+            if (round == 0) execveat(folder, path + 5, arguments, variables, 0);
+            if (round == 1) execveat(file, "", arguments, variables, AT_EMPTY_PATH);
+            if (round == 2) execveat(AT_FDCWD, path, arguments, variables, AT_SYMLINK_NOFOLLOW);
+            if (round == 3) execveat(file, "", arguments, variables, 0);
+            _exit(errno);
+        }
+        await("execveat", child);
+    }
     // Scripts.
     char script[] = "/tmp/exovisor-script", line[100];
     int file = open(script, O_CREAT | O_TRUNC | O_WRONLY, 0700);

@@ -161,6 +161,18 @@ fn processes_are_made_and_awaited_as_on_the_host() {
 }
 
 #[test]
+fn processes_find_nothing_of_those_before_them() {
+    require_kvm!();
+    compare_output("successors");
+}
+
+#[test]
+fn processor_time_is_that_of_the_process() {
+    require_kvm!();
+    compare_output("usage");
+}
+
+#[test]
 fn programs_are_executed_as_on_the_host() {
     require_kvm!();
     compare_output("execution");

@@ -166,6 +166,7 @@ fn run(process: &mut Process) {
             let moments = [process.threads.next_deadline(), process.timers.next()];
             let next = moments.into_iter().flatten().min();
             idle::wait(process.member.seat, next, events);
+            process.usage.look();
             if environment::events() != events {
                 // Told by then, or it comes again.
                 process.threads.armed = None;

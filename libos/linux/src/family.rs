@@ -94,6 +94,8 @@ pub struct Member {
     pub end_signal: Cell<u8>,
     /// What it does.
     pub state: Cell<State>,
+    /// Nanoseconds that it has used, with those of its children; 0 before it has ended.
+    pub used: Cell<u64>,
     /// Threads that wait for its children.
     pub children: Rc<WaitQueue>,
     /// A thread that waits until it executes a program or ends: its parent's, after `vfork`.
@@ -161,7 +163,7 @@ pub struct Family {
     /// Programs that are in memory.
     pub programs: Programs,
     /// Where members can be.
-    pub places: RefCell<Places>,
+    pub places: Rc<RefCell<Places>>,
 }
 
 /// Numbers of processes and threads are below this.
@@ -181,6 +183,7 @@ impl Family {
             has_executed: Cell::new(true),
             end_signal: Cell::new(0),
             state: Cell::new(State::Runs),
+            used: Cell::default(),
             children: WaitQueue::new(),
             progress: WaitQueue::new(),
             run_queue,
@@ -193,7 +196,7 @@ impl Family {
             initial_data: initial_data(),
             statistics: RefCell::default(),
             programs: RefCell::default(),
-            places: RefCell::default(),
+            places: Rc::default(),
             outside,
             locks: Locks::default(),
         });

@@ -9,10 +9,11 @@ use crate::calls::program;
 use crate::errno::{Errno, Result};
 use crate::family::{Member, State};
 use crate::futex::Futexes;
-use crate::place::Made;
+use crate::place::{Made, Parked, Spot};
 use crate::process::{FIRST, Process};
 use crate::signal::timers::Timers;
 use crate::statistics::Statistics;
+use crate::usage::Usage;
 use crate::wait::WaitQueue;
 
 /// What a new process has otherwise than its maker.
@@ -42,6 +43,7 @@ pub fn receive(seat: usize) -> Option<Process> {
         mut process,
         number_address,
     } = family::receive(seat)?;
+    process.usage = Usage::start();
     if number_address != 0 {
         let number = process.member.number;
         // As under Linux, nobody is told where that goes wrong.
@@ -60,23 +62,42 @@ impl Process {
             let mut frames = memory.frames.borrow_mut();
             frames.take_rest(&mut memory.capabilities);
         }
-        let made =
-            family
-                .places
-                .borrow_mut()
-                .take(makers, &mut self.memory, &family.initial_data)?;
-        let started = self.fork_into(&made, wanted);
-        if started.is_err() {
-            // It is not known what is mapped there.
-            let _ = gate::environment_end(made.target, 0);
+        let parked = family
+            .places
+            .borrow_mut()
+            .take_parked(makers, self.program.as_ref());
+        if let Some(made) = parked
+            && let Ok(member) = self.fork_to(made, wanted)
+        {
+            return Ok(member);
         }
-        started
+        let makers = self.makers.as_mut().ok_or(Errno::EAGAIN)?;
+        let made = loop {
+            let mut places = family.places.borrow_mut();
+            let made = places.make(makers, &mut self.memory, &family.initial_data);
+            drop(places);
+            if made.is_ok() || !self.memory.take_from_parked() {
+                break made?;
+            }
+        };
+        self.fork_to(made, wanted)
     }
 
-    fn fork_into(&mut self, made: &Made, wanted: &Wanted) -> Result<Rc<Member>> {
+    /// A process like this one in an environment, which is ended where that fails: it is not known what is mapped there.
+    fn fork_to(&mut self, made: Made, wanted: &Wanted) -> Result<Rc<Member>> {
+        let Spot { seat, target, .. } = made.spot;
+        let forked = self.fork_into(made, wanted);
+        if forked.is_err() {
+            let _ = gate::environment_end(target, 0);
+            family::leave(seat);
+        }
+        forked
+    }
+
+    fn fork_into(&mut self, Made { spot, has }: Made, wanted: &Wanted) -> Result<Rc<Member>> {
         let number = self.family.take_number();
         let mut threads = self.threads.fork(number);
-        threads.run_queue.set_home(made.seat, made.target.id);
+        threads.run_queue.set_home(spot.seat, spot.target.id);
         let thread = &mut threads.current;
         thread.context.registers.rax = 0;
         if wanted.stack != 0 {
@@ -88,27 +109,32 @@ impl Process {
         thread.clear_at_end = wanted.clear_address;
         let member = Rc::new(Member {
             number,
-            seat: made.seat,
-            environment: made.target.id,
+            seat: spot.seat,
+            environment: spot.target.id,
             parent: Cell::new(self.member.number),
             group: self.member.group.clone(),
             session: self.member.session.clone(),
             has_executed: Cell::new(false),
             end_signal: Cell::new(wanted.end_signal),
             state: Cell::new(State::Runs),
+            used: Cell::default(),
             children: WaitQueue::new(),
             progress: WaitQueue::new(),
             run_queue: threads.run_queue.clone(),
             mail: RefCell::default(),
         });
-        let memory = self
-            .memory
-            .fork(made.target, made.has.capabilities.clone())?;
+        let Parked {
+            makers,
+            capabilities,
+            kept,
+            ..
+        } = has;
+        let memory = self.memory.fork(spot.target, capabilities, kept)?;
         let child = Self {
             options: self.options.clone(),
             family: self.family.clone(),
             member: member.clone(),
-            makers: Some(made.has.makers.clone()),
+            makers: Some(makers),
             ended: None,
             threads,
             futexes: Futexes::default(),
@@ -121,6 +147,7 @@ impl Process {
             program: self.program.clone(),
             late: self.late.clone(),
             statistics: Statistics::default(),
+            usage: Usage::default(),
             image: self.image.clone(),
             timers: Timers::default(),
             credentials: self.credentials,
@@ -130,9 +157,9 @@ impl Process {
             process: child,
             number_address: wanted.number_address,
         };
-        family::send(made.seat, start);
-        if let Err(error) = made.start() {
-            if let Some(mut start) = family::receive::<Start>(made.seat) {
+        family::send(spot.seat, start);
+        if let Err(error) = spot.start() {
+            if let Some(mut start) = family::receive::<Start>(spot.seat) {
                 start.process.memory.give_back();
             }
             return Err(error);

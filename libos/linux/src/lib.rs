@@ -29,4 +29,5 @@ pub mod stack;
 pub mod start;
 pub mod statistics;
 pub mod thread;
+pub mod usage;
 pub mod wait;

@@ -13,7 +13,8 @@ use exo_rt::program_memory;
 use crate::errno::{Errno, Result};
 use crate::executable::{Executable, Segment};
 use crate::memory::Memory;
-use crate::memory::region::Kind;
+use crate::memory::frames::Run;
+use crate::memory::kept::Wanted;
 use crate::options::{Attachment, Mode};
 use crate::process::Process;
 use crate::rewrite::{Code, Rewriter, TRAMPOLINE_PAGES};
@@ -190,29 +191,94 @@ impl Program {
             .map(|rewriter| rewriter.instruction_before(address))
     }
 
-    /// Maps it into the memory of a process, which has no program.
-    pub fn load(&self, memory: &mut Memory) -> Result<Loaded> {
+    /// What it wants to have mapped.
+    fn wanted(&self, all: &mut Vec<Wanted>) {
         if let Some(interpreter) = &self.interpreter {
-            interpreter.load(memory)?;
+            interpreter.wanted(all);
         }
-        let mut end = 0;
-        for Part { segment, shared } in &self.parts {
-            let distance = segment.address % PAGE_SIZE;
-            let start = self.loaded.bias + segment.address - distance;
-            let pages = (distance + segment.memory_bytes).div_ceil(PAGE_SIZE);
-            let (first, kind) = match shared {
-                Some(first) => (*first, Kind::Image),
-                None => (copy(memory, segment, self.file)?, Kind::Lazy),
-            };
-            memory.map_frames(start, first, pages, segment.rights, kind)?;
-            end = end.max(start + pages * PAGE_SIZE);
+        all.extend(self.parts.iter().map(|part| part.wanted(self.loaded.bias)));
+        all.extend(self.trampolines.map(|(start, first)| Wanted {
+            start,
+            pages: TRAMPOLINE_PAGES,
+            rights: Rights::READ_EXECUTE,
+            shared: Some(first),
+        }));
+    }
+
+    /// Brings it into the memory of a process, which has no program; where a stack of so many bytes starts.
+    pub fn load(&self, memory: &mut Memory, stack_bytes: u64) -> Result<(Loaded, u64)> {
+        let mut wanted = Vec::new();
+        self.wanted(&mut wanted);
+        let parts = self.parts.iter();
+        let end = parts
+            .map(|part| part.wanted(self.loaded.bias).end())
+            .max()
+            .unwrap_or_default();
+        wanted.push(Memory::wanted_break(end));
+        let stack = memory.begin_program(&wanted, stack_bytes)?;
+        self.load_parts(memory)?;
+        memory.end_program(end)?;
+        Ok((self.loaded, stack))
+    }
+
+    fn load_parts(&self, memory: &mut Memory) -> Result<()> {
+        if let Some(interpreter) = &self.interpreter {
+            interpreter.load_parts(memory)?;
+        }
+        for part in &self.parts {
+            let wanted = part.wanted(self.loaded.bias);
+            let Wanted {
+                start,
+                pages,
+                rights,
+                shared,
+            } = wanted;
+            match shared {
+                Some(first) => memory.show_part(start, first, pages, rights)?,
+                None => {
+                    let runs = memory.bring_part(start, pages, rights)?;
+                    for (number, run) in runs {
+                        part.fill(memory, self.file, number, run)?;
+                    }
+                }
+            }
         }
         if let Some((start, first)) = self.trampolines {
-            let pages = TRAMPOLINE_PAGES;
-            memory.map_frames(start, first, pages, Rights::READ_EXECUTE, Kind::Image)?;
+            memory.show_part(start, first, TRAMPOLINE_PAGES, Rights::READ_EXECUTE)?;
         }
-        memory.set_break_start(end);
-        Ok(self.loaded)
+        Ok(())
+    }
+}
+
+impl Part {
+    fn wanted(&self, bias: u64) -> Wanted {
+        let segment = &self.segment;
+        let distance = segment.address % PAGE_SIZE;
+        Wanted {
+            start: bias + segment.address - distance,
+            pages: (distance + segment.memory_bytes).div_ceil(PAGE_SIZE),
+            rights: segment.rights,
+            shared: self.shared,
+        }
+    }
+
+    /// Fills frames, the first of which is behind page `number` of the segment: with what the file has, and zeros around it.
+    fn fill(&self, memory: &Memory, file: Attachment, number: u64, run: Run) -> Result<()> {
+        let segment = &self.segment;
+        let distance = segment.address % PAGE_SIZE;
+        let (from, to) = (number * PAGE_SIZE, (number + run.count) * PAGE_SIZE);
+        let view = memory.view(run.first);
+        let first = distance.clamp(from, to);
+        let end = (distance + segment.file_bytes).clamp(from, to);
+        if !run.is_clean {
+            program_memory::zero(view, first - from)?;
+            program_memory::zero(view + end - from, to - end)?;
+        }
+        if first < end {
+            let source = file.view() + segment.offset + (first - distance);
+            program_memory::copy(source, view + first - from, end - first)?;
+        }
+        Ok(())
     }
 }
 

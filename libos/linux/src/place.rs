@@ -1,6 +1,7 @@
 //! Places for processes: a seat in the family's heap, an environment, and memory for its own part of the personality.
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use exo_abi::address::PAGE_SIZE;
@@ -11,8 +12,10 @@ use exo_rt::gate::{self, Quotas, Target};
 use exo_rt::{environment, family, page_tables, program_memory, tables};
 
 use crate::errno::{Errno, Result};
+use crate::loader::Program;
 use crate::memory::Memory;
 use crate::memory::frames::{Capabilities, Held};
+use crate::memory::kept::Kept;
 use crate::memory::mapping::Batch;
 
 /// Page tables that a process may have.
@@ -21,7 +24,6 @@ const TABLES: u32 = 128;
 const CAPABILITIES: u32 = 64;
 
 /// Where a process can be.
-#[derive(Debug)]
 struct Place {
     number: EnvironmentId,
     /// First frame of its own part of the personality; 0: none yet.
@@ -31,16 +33,19 @@ struct Place {
 }
 
 /// What an environment has that waits for a process: the personality, and by what it does its work.
-#[derive(Debug)]
 pub struct Parked {
     /// By what it makes others.
     pub makers: Makers,
     /// Its capabilities for frames.
     pub capabilities: Capabilities,
+    /// What the program before has left mapped.
+    pub kept: Kept,
+    /// That program.
+    pub program: Option<Rc<Program>>,
 }
 
 /// All places of a family but that of its first process, which the seats are counted from.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Places {
     places: Vec<Place>,
     shared: Option<Shared>,
@@ -78,20 +83,26 @@ impl Makers {
 }
 
 /// An environment that has no process yet.
-#[derive(Debug)]
 pub struct Made {
-    /// Its seat.
-    pub seat: usize,
-    /// It.
-    pub target: Target,
-    /// Whether it waits for a process already; else it does not run.
-    is_parked: bool,
+    /// Which.
+    pub spot: Spot,
     /// What it has.
     pub has: Parked,
 }
 
-impl Made {
-    /// Lets it run the process that was handed over.
+/// Where a process will be.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot {
+    /// The seat.
+    pub seat: usize,
+    /// The environment.
+    pub target: Target,
+    /// Whether it waits for a process already; else it does not run.
+    is_parked: bool,
+}
+
+impl Spot {
+    /// Lets the environment run the process that was handed over.
     pub fn start(&self) -> Result<()> {
         if self.is_parked {
             family::wake(self.seat, self.target.id);
@@ -121,27 +132,47 @@ impl Places {
         }
     }
 
-    /// An environment for a process: one that waits, or else one that is made, with the personality in it.
-    pub fn take(&mut self, makers: &mut Makers, memory: &mut Memory, data: &[u8]) -> Result<Made> {
-        let mut waiting = self.places.iter_mut().enumerate();
-        let waiting =
-            waiting.find_map(|(index, place)| Some((index, place.number, place.parked.take()?)));
-        match waiting {
-            Some((index, id, has)) => Ok(Made {
+    /// Takes an environment that waits for a process: best one where a program ran before that the process runs too.
+    pub fn take_parked(&mut self, makers: &Makers, program: Option<&Rc<Program>>) -> Option<Made> {
+        let fits = |place: &Place| match (&place.parked, program) {
+            (
+                Some(Parked {
+                    program: Some(before),
+                    ..
+                }),
+                Some(program),
+            ) => Rc::ptr_eq(before, program),
+            _ => false,
+        };
+        let best = self.places.iter().position(fits);
+        let index = best.or_else(|| self.places.iter().position(|place| place.parked.is_some()))?;
+        let place = self.places.get_mut(index)?;
+        Some(Made {
+            spot: Spot {
                 seat: index + 1,
                 target: Target {
                     capability: makers.environments.own,
-                    id,
+                    id: place.number,
                 },
                 is_parked: true,
-                has,
-            }),
-            None => self.make(makers, memory, data),
-        }
+            },
+            has: place.parked.take()?,
+        })
+    }
+
+    /// Ends an environment that waits for a process; what it had.
+    pub fn end_parked(&mut self) -> Option<Parked> {
+        let mut places = (1..).zip(&mut self.places);
+        let (seat, id, parked) =
+            places.find_map(|(seat, place)| Some((seat, place.number, place.parked.take()?)))?;
+        let (capability, _) = environment::held_of(Kind::Environment).next()?;
+        let _ = gate::environment_end(Target { capability, id }, 0);
+        family::leave(seat);
+        Some(parked)
     }
 
     /// Makes an environment with the personality in it.
-    fn make(&mut self, makers: &mut Makers, memory: &mut Memory, data: &[u8]) -> Result<Made> {
+    pub fn make(&mut self, makers: &mut Makers, memory: &mut Memory, data: &[u8]) -> Result<Made> {
         if self.places.is_empty() {
             let held = makers.environments;
             let numbers = held.first..held.first + held.count.min(family::SEATS as u64 - 1);
@@ -184,12 +215,16 @@ impl Places {
             });
         match filled {
             Ok((capabilities, makers)) => Ok(Made {
-                seat: index + 1,
-                target,
-                is_parked: false,
+                spot: Spot {
+                    seat: index + 1,
+                    target,
+                    is_parked: false,
+                },
                 has: Parked {
                     capabilities,
                     makers,
+                    kept: Kept::default(),
+                    program: None,
                 },
             }),
             Err(error) => {

@@ -3,7 +3,7 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use exo_rt::{family, start};
+use exo_rt::{family, start, tables};
 
 use crate::crash::Image;
 use crate::errno::{Errno, Result};
@@ -25,6 +25,7 @@ use crate::signal::state::ProcessSignals;
 use crate::signal::timers::Timers;
 use crate::statistics::Statistics;
 use crate::thread::Threads;
+use crate::usage::Usage;
 
 /// A program, and everything that the personality keeps for it.
 pub struct Process {
@@ -64,6 +65,8 @@ pub struct Process {
     pub late: Late,
     /// Counts.
     pub statistics: Statistics,
+    /// What it has used.
+    pub usage: Usage,
     /// Who it is.
     pub credentials: Credentials,
     /// Its file, and the path that leads to it.
@@ -88,7 +91,7 @@ impl Process {
             threads,
             futexes: Futexes::default(),
             image: Image::default(),
-            memory: Memory::new(family.frames.clone()),
+            memory: Memory::new(family.frames.clone(), family.places.clone()),
             family,
             member,
             makers: Makers::initial(),
@@ -101,6 +104,7 @@ impl Process {
             program: None,
             late: Late::default(),
             statistics: Statistics::default(),
+            usage: Usage::start(),
         })
     }
 
@@ -115,21 +119,33 @@ impl Process {
             self.print_statistics();
             start::exit(ending.shell_status());
         }
-        let kept = self.memory.clear();
+        let kept = self.memory.keep();
         self.family.statistics.borrow_mut().add(&self.statistics);
         let (all, member) = (self.family.clone(), self.member.clone());
-        let place = self.makers.take().map(|makers| Parked {
-            makers,
-            capabilities: core::mem::take(&mut self.memory.capabilities),
-        });
+        // What takes many page tables would leave too few for another program.
+        let entry = tables::own_environment();
+        let can_stay = !self.memory.is_torn && entry.tables <= entry.tables_quota / 2;
+        let makers = self.makers.take().filter(|_| can_stay);
+        let parked = match makers {
+            Some(makers) => Some(Parked {
+                makers,
+                capabilities: core::mem::take(&mut self.memory.capabilities),
+                kept,
+                program: self.program.take(),
+            }),
+            None => {
+                kept.give_back(&self.memory);
+                None
+            }
+        };
         all.locks.release_all(member.number);
+        member.used.set(self.usage.all());
         // What its files and threads have to tell others comes before its end does.
         drop(self);
         all.end(&member, ending);
-        match place {
-            // Nobody is told that it ends, and nothing but its frames would be left of it.
-            Some(place) if kept.is_ok() => all.places.borrow_mut().park(member.seat, place),
-            _ => {
+        match parked {
+            Some(parked) => all.places.borrow_mut().park(member.seat, parked),
+            None => {
                 family::leave(member.seat);
                 drop((all, member));
                 family::release();

@@ -2,7 +2,6 @@
 
 use alloc::vec::Vec;
 
-use exo_abi::Rights;
 use exo_abi::address::PAGE_SIZE;
 use exo_rt::processor;
 use linux_raw_sys::auxvec::{
@@ -42,16 +41,15 @@ impl Builder<'_> {
     }
 }
 
-/// Makes a stack for a program that starts; its stack pointer.
+/// Fills the stack of a program that starts, whose memory begins at `start`; its stack pointer.
 pub fn build(
     process: &mut Process,
+    start: u64,
     loaded: &Loaded,
     path: &[u8],
     arguments: &[Vec<u8>],
     variables: &[Vec<u8>],
 ) -> Result {
-    // Not from the frame window: what runs over the end of a stack has to fault.
-    let start = process.memory.map_lazy(STACK_BYTES, Rights::READ_WRITE)?;
     let mut stack = Builder {
         process,
         top: start + STACK_BYTES - PAGE_SIZE / 2,

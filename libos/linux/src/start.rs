@@ -14,7 +14,7 @@ use crate::files::path;
 use crate::loader::Program;
 use crate::options::Attachment;
 use crate::process::Process;
-use crate::stack;
+use crate::stack::{self, STACK_BYTES};
 
 /// Where a name without a slash is looked for, if no variable says.
 const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -112,9 +112,9 @@ impl Process {
         arguments: &[Vec<u8>],
         variables: &[Vec<u8>],
     ) -> crate::errno::Result<(u64, u64)> {
-        let loaded = program.load(&mut self.memory)?;
+        let (loaded, stack) = program.load(&mut self.memory, STACK_BYTES)?;
         self.program = Some(program);
-        let stack = stack::build(self, &loaded, path, arguments, variables)?;
+        let stack = stack::build(self, stack, &loaded, path, arguments, variables)?;
         Ok((loaded.start, stack))
     }
 
@@ -160,16 +160,23 @@ impl Process {
     pub fn find_executable(&self, path: &[u8]) -> Result<(Rc<Node>, Vec<u8>), Errno> {
         let place = path::look_up(self, &self.directory, path, true)?;
         let node = place.found()?;
-        if node.data().is_err() {
-            return Err(Errno::EACCES);
-        }
-        self.credentials.check(node, EXECUTE)?;
+        self.check_executable(node)?;
         let path = match &self.executable {
             // The program itself may lie outside the root file system.
             Some((own, path)) if Rc::ptr_eq(own, node) => path.clone(),
             _ => place.path()?,
         };
         Ok((node.clone(), path))
+    }
+}
+
+impl Process {
+    /// Whether a file may be executed.
+    pub fn check_executable(&self, node: &Node) -> Result<(), Errno> {
+        if node.data().is_err() {
+            return Err(Errno::EACCES);
+        }
+        self.credentials.check(node, EXECUTE)
     }
 }
 

@@ -148,6 +148,11 @@ impl Threads {
         self.others.get_mut(&number).map(|thread| &mut **thread)
     }
 
+    /// Whether there is a thread with this number.
+    pub fn has(&self, number: u32) -> bool {
+        self.current.number == number || self.others.contains_key(&number)
+    }
+
     /// Whether the current thread is the first of the process.
     pub fn is_first(&self) -> bool {
         self.current.number == self.first

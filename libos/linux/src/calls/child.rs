@@ -13,12 +13,11 @@ use crate::family::{CLD_CONTINUED, CLD_STOPPED, Member, State};
 use crate::fork::Wanted;
 use crate::process::Process;
 use crate::signal::{INFORMATION_BYTES, Information};
+use crate::usage::words;
 use crate::wait::{self, Wait};
 
 /// The status of a process that goes on, as `wait4` tells it.
 const CONTINUED_STATUS: u32 = 0xffff;
-/// Bytes of `struct rusage`, which tells nothing yet.
-const USAGE_BYTES: usize = 144;
 /// Options that make no difference here: every child is one of its process.
 const EVERY_KIND: u32 = 0xe000_0000;
 
@@ -98,7 +97,11 @@ fn changed(process: &Process, chosen: Chosen, options: u32) -> Result<Option<(Rc
     let state = child.state.get();
     if options & WNOWAIT == 0 {
         match state {
-            State::Ended(_) => process.family.remove(child.number),
+            State::Ended(_) => {
+                process.family.remove(child.number);
+                let children = &process.usage.children;
+                children.set(children.get() + child.used.get());
+            }
             State::Stopped { signal, .. } => child.state.set(State::Stopped {
                 signal,
                 is_told: true,
@@ -138,7 +141,7 @@ pub fn wait4(
         program::write(process, status, &word.to_le_bytes())?;
     }
     if usage != 0 {
-        program::write(process, usage, &[0; USAGE_BYTES])?;
+        program::write_words(process, usage, &words(child.used.get()))?;
     }
     Ok(u64::from(child.number))
 }
@@ -160,6 +163,7 @@ pub fn waitid(
         _ => return Err(Errno::EINVAL.into()),
     };
     let mut information = [0; INFORMATION_BYTES];
+    let mut used = 0;
     match changed(process, chosen, options)? {
         Some((child, state)) => {
             let (code, status) = match state {
@@ -167,6 +171,7 @@ pub fn waitid(
                 State::Stopped { signal, .. } => (CLD_STOPPED, signal),
                 State::Continued | State::Runs => (CLD_CONTINUED, SIGCONT as u8),
             };
+            used = child.used.get();
             information = Information::child(code, child.number, u32::from(status)).encode();
         }
         None if options & WNOHANG == 0 => {
@@ -178,7 +183,7 @@ pub fn waitid(
         program::write(process, place, &information)?;
     }
     if usage != 0 {
-        program::write(process, usage, &[0; USAGE_BYTES])?;
+        program::write_words(process, usage, &words(used))?;
     }
     Ok(0)
 }

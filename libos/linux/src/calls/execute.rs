@@ -1,16 +1,18 @@
 //! Executing another program.
 
+use alloc::format;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use exo_rt::context::Context;
-use linux_raw_sys::general::SIGKILL;
+use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, SIGKILL};
 
 use super::{Arguments, process as ending, program};
+use crate::calls::path::find;
 use crate::calls::program::Buffer;
 use crate::errno::{Errno, Result};
 use crate::family::Ending;
-use crate::files::node::Node;
+use crate::files::node::{Content, Node};
 use crate::process::Process;
 use crate::start::Refusal;
 use crate::wait;
@@ -71,10 +73,48 @@ fn interpreter(process: &mut Process, node: &Node) -> Result<Option<Vec<Vec<u8>>
 }
 
 pub fn execute(process: &mut Process, [path, arguments, variables, ..]: Arguments) -> wait::Result {
-    let mut path = program::read_string(process, path)?;
+    let path = program::read_string(process, path)?;
+    let found = process.find_executable(&path)?;
+    start(process, found, path, [arguments, variables])
+}
+
+/// The program of a directory's file, or, where the path is empty, of an open file.
+pub fn execute_at(
+    process: &mut Process,
+    [from, address, arguments, variables, flags, _]: Arguments,
+) -> wait::Result {
+    if flags as u32 & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let mut path = program::read_string(process, address)?;
+    if path.is_empty() && flags as u32 & AT_EMPTY_PATH == 0 {
+        return Err(Errno::ENOENT.into());
+    }
+    let node = find(process, from, address, flags)?;
+    if matches!(node.content, Content::Link(_)) {
+        return Err(Errno::ELOOP.into());
+    }
+    process.check_executable(&node)?;
+    // As under Linux.
+    path = match path.first() {
+        Some(b'/') => path,
+        _ if from as i32 == AT_FDCWD => path,
+        None => format!("/dev/fd/{from}").into_bytes(),
+        Some(_) => [format!("/dev/fd/{from}/").as_bytes(), &path].concat(),
+    };
+    let found = (node, path.clone());
+    start(process, found, path, [arguments, variables])
+}
+
+/// Executes what was found, by this path.
+fn start(
+    process: &mut Process,
+    mut found: (Rc<Node>, Vec<u8>),
+    mut path: Vec<u8>,
+    [arguments, variables]: [u64; 2],
+) -> wait::Result {
     let mut arguments = strings(process, arguments)?;
     let variables = strings(process, variables)?;
-    let mut found: (Rc<Node>, Vec<u8>) = process.find_executable(&path)?;
     let mut scripts = 0;
     while let Some(mut words) = interpreter(process, &found.0)? {
         scripts += 1;
@@ -110,8 +150,7 @@ pub fn execute(process: &mut Process, [path, arguments, variables, ..]: Argument
 impl Process {
     /// Gives up what does not outlive its program: memory, other threads, handlers, descriptors that say so.
     fn give_up_program(&mut self) {
-        // What is not unmapped here is not mapped again: loading fails then, and ends it.
-        let _ = self.memory.clear();
+        self.memory.clear();
         let number = self.member.number;
         self.threads.keep_current(number);
         self.signals.reset_for_program();

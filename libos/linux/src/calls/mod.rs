@@ -218,6 +218,7 @@ calls! {
     __NR_fork "fork" 0 child::fork, whole;
     __NR_vfork "vfork" 0 child::vfork, whole;
     __NR_execve "execve" 3 execute::execute, whole;
+    __NR_execveat "execveat" 5 execute::execute_at, whole;
     __NR_wait4 "wait4" 4 child::wait4;
     __NR_waitid "waitid" 5 child::waitid;
     __NR_getpgrp "getpgrp" 0 group::group;

@@ -1,12 +1,12 @@
 //! How the processor is shared, as a program sees it: by all threads in turn, with none before the others; and how much of it was used.
 
-use exo_rt::{environment, processor};
 use linux_raw_sys::general::{SCHED_FIFO, SCHED_NORMAL, SCHED_RR};
 
-use super::time::{SECOND, now};
+use super::time::now;
 use super::{Arguments, program};
 use crate::errno::{Errno, Result};
 use crate::process::Process;
+use crate::usage::words;
 
 /// Nanoseconds of a turn, as `sched_rr_get_interval` tells it.
 const TURN: u64 = 10_000_000;
@@ -14,8 +14,6 @@ const TURN: u64 = 10_000_000;
 const PRIORITY_MAX: u64 = 99;
 /// `getpriority` tells 20 less the nice value, which is 0.
 const PRIORITY: u64 = 20;
-/// Bytes of `struct rusage`, in words.
-const USAGE_WORDS: usize = 18;
 /// Nanoseconds of a tick of `times`.
 const TICK: u64 = 10_000_000;
 
@@ -76,32 +74,22 @@ pub fn order(_: &mut Process, [command, ..]: Arguments) -> Result {
     }
 }
 
-/// All time since the start counts as the program's: nobody else uses it.
 pub fn usage(process: &mut Process, [who, address, ..]: Arguments) -> Result {
     const CHILDREN: i32 = -1;
     const THREAD: i32 = 1;
     let used = match who as i32 {
-        CHILDREN => 0,
-        0 | THREAD => used(),
+        CHILDREN => process.usage.children.get(),
+        0 | THREAD => process.usage.own(),
         _ => return Err(Errno::EINVAL),
     };
-    let mut words = [0; USAGE_WORDS];
-    words[0] = used / SECOND;
-    words[1] = used % SECOND / 1000;
-    program::write_words(process, address, &words)?;
+    program::write_words(process, address, &words(used))?;
     Ok(0)
 }
 
 pub fn times(process: &mut Process, [address, ..]: Arguments) -> Result {
     if address != 0 {
-        program::write_words(process, address, &[used() / TICK, 0, 0, 0])?;
+        let [own, children] = [process.usage.own(), process.usage.children.get()];
+        program::write_words(process, address, &[own / TICK, 0, children / TICK, 0])?;
     }
     Ok(now() / TICK)
-}
-
-/// Nanoseconds since the environment has started.
-fn used() -> u64 {
-    let ticks = u128::from(processor::time_stamp().saturating_sub(environment::start_time()));
-    let khz = u128::from(processor::time_stamp_khz().max(1));
-    u64::try_from(ticks * 1_000_000 / khz).unwrap_or(u64::MAX)
 }

@@ -26,13 +26,21 @@ pub fn now() -> u64 {
 pub fn read(process: &Process, clock: u64) -> Result {
     match clock as u32 {
         CLOCK_REALTIME | CLOCK_REALTIME_COARSE => Ok(process.tree.store.now()),
-        CLOCK_MONOTONIC
-        | CLOCK_MONOTONIC_RAW
-        | CLOCK_MONOTONIC_COARSE
-        | CLOCK_BOOTTIME
-        | CLOCK_PROCESS_CPUTIME_ID
-        | CLOCK_THREAD_CPUTIME_ID => Ok(now()),
-        _ => Err(Errno::EINVAL),
+        CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME => {
+            Ok(now())
+        }
+        CLOCK_PROCESS_CPUTIME_ID | CLOCK_THREAD_CPUTIME_ID => Ok(process.usage.own()),
+        clock => {
+            // The clock of a process or a thread by number (clock_getcpuclockid(3)).
+            let number = !(clock as i32 >> 3);
+            let is_own = number == 0
+                || number as u32 == process.member.number
+                || process.threads.has(number as u32);
+            match (clock as i32) < 0 && is_own {
+                true => Ok(process.usage.own()),
+                false => Err(Errno::EINVAL),
+            }
+        }
     }
 }
 

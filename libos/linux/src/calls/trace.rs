@@ -179,6 +179,7 @@ fn kinds(name: &str) -> &'static [Kind] {
         "wait4" => &[Number, Address, Bits(WAITING), Address],
         "waitid" => &[Number, Number, Address, Bits(WAITING), Address],
         "execve" => &[Text, Address, Address],
+        "execveat" => &[Descriptor, Text, Address, Address, Bits(AT)],
         "setpgid" => &[Number, Number],
         "getpgid" | "getsid" => &[Number],
         "clock_gettime" | "clock_getres" => &[OneOf(CLOCKS), Address],

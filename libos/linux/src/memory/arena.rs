@@ -79,6 +79,13 @@ impl Arena {
         runs.add(start / PAGE_SIZE, pages, |_, _| true);
     }
 
+    /// Takes a block that is mapped and that nobody has.
+    pub fn adopt(&mut self, block: u64, first: u64) {
+        self.lend(block, first);
+        self.free(block * BLOCK_SIZE, BLOCK_FRAMES, false);
+        self.next = self.next.max(block + 1);
+    }
+
     /// The first frame of a block.
     pub fn frame_of(&self, block: u64) -> Option<u64> {
         self.blocks.get(&block).copied()

@@ -6,7 +6,7 @@ use exo_abi::Rights;
 use exo_abi::address::{PAGE_SIZE, PROGRAM_BASE};
 use exo_rt::program_memory;
 
-use super::region::Kind;
+use super::region::{Kind, Region};
 use super::{LARGE, Memory, is_present, mapping};
 use crate::errno::{Errno, Result};
 
@@ -80,10 +80,19 @@ impl Memory {
             .find_gap(range, pages * PAGE_SIZE)
             .ok_or(Errno::ENOMEM)?;
         let first = self.take_frames(pages).ok_or(Errno::ENOMEM)?;
-        let mapped = self.map_frames(start, first, pages, Rights::READ_EXECUTE, Kind::Lazy);
-        if mapped.is_err() {
+        let rights = Rights::READ_EXECUTE;
+        let mapped = mapping::map(start, first, pages, rights, |frame| {
+            self.capabilities.of(frame)
+        });
+        if let Err(error) = mapped {
             self.free_frames(first, pages);
+            return Err(error);
         }
-        mapped.map(|()| start)
+        let mut region = Region::new(start + pages * PAGE_SIZE, rights, Kind::Lazy);
+        region
+            .pages
+            .extend((0..pages).map(|page| (start + page * PAGE_SIZE, first + page)));
+        self.regions.insert(start, region);
+        Ok(start)
     }
 }

@@ -27,6 +27,11 @@ impl Batch {
         Self::of(Call::PageMap, target)
     }
 
+    /// Nothing yet, to be unmapped.
+    pub const fn unmapping(target: Target) -> Self {
+        Self::of(Call::PageUnmap, target)
+    }
+
     const fn of(call: Call, target: Target) -> Self {
         Self {
             call,

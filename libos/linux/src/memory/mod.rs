@@ -15,6 +15,7 @@ pub mod fault;
 mod file;
 mod fork;
 pub mod frames;
+pub mod kept;
 pub mod mapping;
 pub mod moving;
 mod program_break;
@@ -32,8 +33,10 @@ use exo_abi::address::{BLOCK_FRAMES, BLOCK_SIZE, PAGE_SIZE};
 use exo_rt::{family, page_tables, program_memory};
 
 use crate::errno::{Errno, Result};
+use crate::place::Places;
 use arena::Arena;
 use frames::{Capabilities, Frames, Run};
+use kept::Kept;
 use program_break::Break;
 use region::{Kind, Region};
 
@@ -72,6 +75,12 @@ pub struct Memory {
     refused: Option<u64>,
     /// Blocks that were taken out of the arena because of rights.
     evacuations: u64,
+    /// What the program before has left mapped and this one takes, while it is brought into memory.
+    kept: Kept,
+    /// Whether it is not known what is mapped: a program was not brought into memory as a whole.
+    pub is_torn: bool,
+    /// Where processes can be, those included whose memory nobody needs.
+    places: Rc<RefCell<Places>>,
 }
 
 /// Whether a page is mapped.
@@ -86,7 +95,7 @@ fn round_up(bytes: u64) -> Option<u64> {
 
 impl Memory {
     /// A process without memory.
-    pub fn new(frames: Rc<RefCell<Frames>>) -> Self {
+    pub fn new(frames: Rc<RefCell<Frames>>, places: Rc<RefCell<Places>>) -> Self {
         Self {
             frames,
             capabilities: Capabilities::initial(),
@@ -96,6 +105,9 @@ impl Memory {
             program_break: Break::default(),
             refused: None,
             evacuations: 0,
+            kept: Kept::default(),
+            is_torn: false,
+            places,
         }
     }
 
@@ -181,7 +193,12 @@ impl Memory {
         let taken = frames.borrow_mut().take(count, capabilities);
         taken.or_else(|| {
             self.give_idle_blocks(0, MEMORY_END);
-            self.frames.borrow_mut().take(count, &mut self.capabilities)
+            loop {
+                let taken = self.frames.borrow_mut().take(count, &mut self.capabilities);
+                if taken.is_some() || !self.take_from_parked() {
+                    return taken;
+                }
+            }
         })
     }
 
@@ -231,26 +248,6 @@ impl Memory {
             region.grows_down = true;
         }
         Ok(start)
-    }
-
-    /// Pages whose frames are there already, at `start`, where nothing is.
-    pub fn map_frames(
-        &mut self,
-        start: u64,
-        first: u64,
-        pages: u64,
-        rights: Rights,
-        kind: Kind,
-    ) -> Result<()> {
-        mapping::map(start, first, pages, rights, |frame| {
-            self.capabilities.of(frame)
-        })?;
-        let mut region = Region::new(start + pages * PAGE_SIZE, rights, kind);
-        region
-            .pages
-            .extend((0..pages).map(|page| (start + page * PAGE_SIZE, first + page)));
-        self.regions.insert(start, region);
-        Ok(())
     }
 
     /// Whether a range may be mapped: page aligned, in the program range; its end.

@@ -4,8 +4,12 @@ use exo_abi::Rights;
 use exo_abi::address::{BLOCK_SIZE, PAGE_SIZE};
 use exo_rt::program_memory;
 
+use alloc::vec::Vec;
+
 use super::Memory;
+use super::kept::{KeptRun, Wanted};
 use super::region::{Kind, Region};
+use crate::errno::{Errno, Result};
 
 /// How far the program break may go.
 const BREAK_BYTES: u64 = 16 << 30;
@@ -32,6 +36,34 @@ impl Memory {
             current: start,
             end: start,
         };
+    }
+
+    /// What a program takes of the one before for its break, if it ends at `end` itself.
+    pub const fn wanted_break(end: u64) -> Wanted {
+        let start = end.next_multiple_of(PAGE_SIZE);
+        Wanted {
+            start,
+            pages: ((start + 1).next_multiple_of(STEP_BYTES) - start) / PAGE_SIZE,
+            rights: Rights::READ_WRITE,
+            shared: None,
+        }
+    }
+
+    /// Begins with memory that is mapped there already.
+    pub(super) fn begin_break(&mut self, kept: Vec<(u64, KeptRun)>) -> Result<()> {
+        let start = self.program_break.start;
+        if !kept.is_empty() {
+            self.extend_break(start + 1).ok_or(Errno::ENOMEM)?;
+        }
+        for (address, run) in kept {
+            program_memory::zero(address, run.pages * PAGE_SIZE)?;
+            if let Some(region) = self.regions.get_mut(&start) {
+                let pages =
+                    (0..run.pages).map(|page| (address + page * PAGE_SIZE, run.frame + page));
+                region.pages.extend(pages);
+            }
+        }
+        Ok(())
     }
 
     /// Moves the program break; gives where it is then.
