@@ -45,6 +45,7 @@ static double seconds(void)
 
 int main(void)
 {
+    setvbuf(stdout, 0, _IOLBF, 0);
     signal(SIGALRM, note);
     struct itimerval soon = {{0, 0}, {0, 20000}}, left;
     double start = seconds();
