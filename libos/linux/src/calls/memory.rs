@@ -131,6 +131,10 @@ pub fn remap(
     if is_wrong || bytes == 0 || new_bytes == 0 {
         return Err(Errno::EINVAL);
     }
+    process.note_change(address, bytes);
+    if has(MREMAP_FIXED) {
+        process.note_change(new_address, new_bytes);
+    }
     let change = Change {
         place: has(MREMAP_FIXED).then_some(new_address),
         may_move: has(MREMAP_MAYMOVE),
