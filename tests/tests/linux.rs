@@ -318,6 +318,17 @@ fn code_that_appears_late_is_found_and_counted() {
 }
 
 #[test]
+fn clocks_are_read_without_a_call() {
+    require_kvm!();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "clocks");
+    compare(&program, &[]);
+    let machine = Machine::new(&program).option("--stats").argument("100000");
+    let [calls, ..] = statistics(machine.run().expect_status(0).stderr());
+    assert!(calls < 100, "{calls} calls");
+}
+
+#[test]
 fn a_null_pointer_ends_the_program_as_a_shell_reports_it() {
     require_kvm!();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");

@@ -3,7 +3,7 @@
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 
-use exo_rt::{family, gate};
+use exo_rt::{family, gate, vdso};
 
 use crate::calls::program;
 use crate::errno::{Errno, Result};
@@ -44,6 +44,7 @@ pub fn receive(seat: usize) -> Option<Process> {
         number_address,
     } = family::receive(seat)?;
     process.usage = Usage::start();
+    vdso::start(process.tree.store.epoch());
     if number_address != 0 {
         let number = process.member.number;
         // As under Linux, nobody is told where that goes wrong.

@@ -1,18 +1,10 @@
 //! What an environment does while none of its threads can run: it gives way to other processes, and then sleeps, until an event, a moment, or a word
 //! of another process.
 
-use exo_rt::{environment, family, gate, predicate, processor, revocation, wait};
+use exo_rt::clock::time_stamp_of;
+use exo_rt::{environment, family, gate, predicate, revocation, wait};
 
 use crate::calls;
-
-/// Nanoseconds that 10^6 ticks of a counter of 1 kHz take.
-const SCALE: u128 = 1_000_000;
-
-/// The time stamp of a moment in nanoseconds.
-fn time_stamp_of(moment: u64) -> u64 {
-    let ticks = u128::from(moment) * u128::from(processor::time_stamp_khz().max(1));
-    u64::try_from(ticks.div_ceil(SCALE)).unwrap_or(u64::MAX)
-}
 
 /// Has an event come at a moment in nanoseconds.
 pub fn set_event(moment: u64) {

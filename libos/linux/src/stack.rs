@@ -3,10 +3,11 @@
 use alloc::vec::Vec;
 
 use exo_abi::address::PAGE_SIZE;
-use exo_rt::processor;
+use exo_rt::{processor, vdso};
 use linux_raw_sys::auxvec::{
     AT_BASE, AT_CLKTCK, AT_EGID, AT_ENTRY, AT_EUID, AT_EXECFN, AT_FLAGS, AT_GID, AT_HWCAP, AT_NULL,
-    AT_PAGESZ, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PLATFORM, AT_RANDOM, AT_SECURE, AT_UID,
+    AT_PAGESZ, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PLATFORM, AT_RANDOM, AT_SECURE, AT_SYSINFO_EHDR,
+    AT_UID,
 };
 
 use crate::calls::program;
@@ -88,6 +89,10 @@ pub fn build(
         (AT_RANDOM, random),
         (AT_PLATFORM, platform),
         (AT_EXECFN, name),
+        (
+            AT_SYSINFO_EHDR,
+            vdso::start(stack.process.tree.store.epoch()),
+        ),
         (AT_NULL, 0),
     ];
     let mut words = Vec::new();

@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod children;
+pub mod clock;
 pub mod console;
 pub mod context;
 pub mod crash;
@@ -43,6 +44,7 @@ pub mod tables;
 pub mod transfer;
 pub mod turn_code;
 pub mod upcall;
+pub mod vdso;
 pub mod vector_state;
 mod volatile;
 pub mod wait;

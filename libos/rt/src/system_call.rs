@@ -75,7 +75,9 @@ pub fn set_interruption_handler(handler: InterruptionHandler) {
 
 /// Whether code at this address is the program's: what an upcall interrupts there can be kept, and another thread run.
 pub fn is_program(instruction: u64) -> bool {
-    instruction < FRAME_WINDOW && !crate::program_memory::image().contains(&instruction)
+    let is_own = crate::program_memory::image().contains(&instruction)
+        && !crate::vdso::range().contains(&instruction);
+    instruction < FRAME_WINDOW && !is_own
 }
 
 /// An event came while the personality itself ran. Both ways to the program look at it last of all.

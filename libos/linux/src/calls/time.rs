@@ -1,6 +1,5 @@
 //! Clocks, all of which are the time stamp counter.
 
-use exo_rt::processor;
 use linux_raw_sys::general::{
     CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW,
     CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_THREAD_CPUTIME_ID,
@@ -16,11 +15,7 @@ use crate::wait::{self, Interrupted, Wait};
 /// Nanoseconds of a second.
 pub const SECOND: u64 = 1_000_000_000;
 
-/// Nanoseconds since the time stamp counter was zero.
-pub fn now() -> u64 {
-    let khz = processor::time_stamp_khz().max(1);
-    (u128::from(processor::time_stamp()) * 1_000_000 / u128::from(khz)) as u64
-}
+pub use exo_rt::clock::nanoseconds as now;
 
 /// Nanoseconds of a clock.
 pub fn read(process: &Process, clock: u64) -> Result {
