@@ -44,7 +44,7 @@ fn retry(
 }
 
 /// Reads bytes into a buffer.
-fn read_into(process: &mut Process, address: u64, buffer: &mut [u8]) -> Result<()> {
+pub fn read_into(process: &mut Process, address: u64, buffer: &mut [u8]) -> Result<()> {
     check(address, buffer.len() as u64)?;
     retry(process, false, || program_memory::read(address, buffer))
 }

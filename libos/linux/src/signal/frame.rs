@@ -1,7 +1,6 @@
 //! The frame on which a handler runs: what it finds on its stack, and what `rt_sigreturn` takes back (linux,
 //! arch/x86/include/asm/sigframe.h and arch/x86/include/uapi/asm/sigcontext.h).
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use exo_rt::context::{self, Context, EXTENDED_BYTES, EXTENDED_HEADER};
@@ -29,6 +28,9 @@ const FLAG_EXTENDED: u64 = 1;
 const SELECTORS: u64 = 0x33 | 0x2b << 48;
 /// Bytes of what `fxsave64` writes.
 const LEGACY_BYTES: usize = 512;
+/// End of the header behind it, and of AVX.
+const HEADER_END: usize = EXTENDED_HEADER + 64;
+const AVX_END: usize = HEADER_END + 256;
 /// Where what follows it is described: `struct _fpx_sw_bytes`.
 const DESCRIPTION: usize = 464;
 const MAGIC_FIRST: u32 = 0x4650_5853;
@@ -60,26 +62,38 @@ fn number(bytes: &[u8], place: core::ops::Range<usize>) -> u32 {
     number.map_or(0, u32::from_le_bytes)
 }
 
-/// x87, SSE and what the processor has beyond, as a frame has it.
-fn encode_vectors(context: &Context) -> Vec<u8> {
-    let mut bytes = context.registers.floating_point.to_vec();
+/// Bytes of x87, SSE and what the processor has beyond, up to the last of these components that is not as after reset.
+fn used_bytes(there: u32) -> usize {
+    const AVX: u32 = 1 << 2;
+    const AVX512: u32 = 0b111 << 5;
+    match there {
+        there if there & AVX512 != 0 => EXTENDED_BYTES,
+        there if there & AVX != 0 => AVX_END,
+        _ => HEADER_END,
+    }
+}
+
+/// Adds them, as a frame has them; what follows in the frame has no meaning, but for the magic number at the end of all.
+fn encode_vectors(context: &Context, bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    bytes.extend_from_slice(&context.registers.floating_point);
+    let legacy = bytes.get_mut(start..).unwrap_or_default();
     let components = u64::from(context::components());
     if components == 0 {
-        put(&mut bytes, DESCRIPTION, &[0; LEGACY_BYTES - DESCRIPTION]);
-        return bytes;
+        put(legacy, DESCRIPTION, &[0; LEGACY_BYTES - DESCRIPTION]);
+        return;
     }
     let all = components | LEGACY_COMPONENTS;
-    put(&mut bytes, DESCRIPTION, &MAGIC_FIRST.to_le_bytes());
+    put(legacy, DESCRIPTION, &MAGIC_FIRST.to_le_bytes());
     let total = EXTENDED_BYTES as u32;
-    put(&mut bytes, DESCRIPTION + 4, &(total + 4).to_le_bytes());
-    put(&mut bytes, DESCRIPTION + 8, &all.to_le_bytes());
-    put(&mut bytes, DESCRIPTION + 16, &total.to_le_bytes());
-    bytes.extend_from_slice(context.extended.get(LEGACY_BYTES..).unwrap_or_default());
-    let there = number(&bytes, EXTENDED_HEADER..EXTENDED_HEADER + 4);
+    put(legacy, DESCRIPTION + 4, &(total + 4).to_le_bytes());
+    put(legacy, DESCRIPTION + 8, &all.to_le_bytes());
+    put(legacy, DESCRIPTION + 16, &total.to_le_bytes());
+    let there = number(&context.extended, EXTENDED_HEADER..EXTENDED_HEADER + 4);
+    let extended = context.extended.get(LEGACY_BYTES..used_bytes(there));
+    bytes.extend_from_slice(extended.unwrap_or_default());
     let there = (u64::from(there) | LEGACY_COMPONENTS) as u32;
-    put(&mut bytes, EXTENDED_HEADER, &there.to_le_bytes());
-    bytes.extend(MAGIC_LAST.to_le_bytes());
-    bytes
+    put(bytes, start + EXTENDED_HEADER, &there.to_le_bytes());
 }
 
 /// Takes back what a frame has of them. What the processor would refuse is left out.
@@ -100,7 +114,7 @@ fn decode_vectors(context: &mut Context, bytes: &[u8]) {
     );
     let components = context::components();
     put(&mut context.extended, MXCSR.start, &control.to_le_bytes());
-    let extended = bytes.get(LEGACY_BYTES..EXTENDED_BYTES).unwrap_or_default();
+    let extended = bytes.get(LEGACY_BYTES..).unwrap_or_default();
     put(&mut context.extended, LEGACY_BYTES, extended);
     // The header: which components are there; all else has to be zero (Intel SDM volume 1, section 13.4.2).
     let there = number(extended, 0..4) & components;
@@ -172,23 +186,33 @@ pub fn enter(process: &mut Process, information: &Information, action: &Action) 
     } else {
         pointer.wrapping_sub(RED_ZONE)
     };
-    let vectors = encode_vectors(&thread.context);
-    let vectors_at = top.wrapping_sub(vectors.len() as u64) & !63;
+    let vector_bytes = match context::components() {
+        0 => LEGACY_BYTES,
+        _ => EXTENDED_BYTES + size_of_val(&MAGIC_LAST),
+    };
+    let vectors_at = top.wrapping_sub(vector_bytes as u64) & !63;
     let mask = signals.mask_before.unwrap_or(signals.mask);
     let context = encode_context(&thread.context.registers, signals, mask, vectors_at);
     let bytes = (8 * (1 + CONTEXT_WORDS) + INFORMATION_BYTES) as u64;
     let frame = (vectors_at.wrapping_sub(bytes) & !15).wrapping_sub(8);
 
-    let mut content = vec![];
-    content.extend(action.restorer.to_le_bytes());
-    content.extend(context.iter().flat_map(|word| word.to_le_bytes()));
-    content.extend(information.encode());
+    let gap = vectors_at.wrapping_sub(frame) as usize;
+    let mut content = Vec::with_capacity(gap + vector_bytes);
+    for word in core::iter::once(&action.restorer).chain(&context) {
+        content.extend_from_slice(&word.to_le_bytes());
+    }
+    content.extend_from_slice(&information.encode());
+    content.resize(gap, 0);
+    encode_vectors(&thread.context, &mut content);
     // One that overflows the alternate stack is not to write below it.
     if stack.is_used(top) && frame < stack.start {
         return Err(Errno::EFAULT);
     }
-    program::write(process, vectors_at, &vectors)?;
     program::write(process, frame, &content)?;
+    if vector_bytes > LEGACY_BYTES {
+        let end = vectors_at + EXTENDED_BYTES as u64;
+        program::write(process, end, &MAGIC_LAST.to_le_bytes())?;
+    }
 
     let thread = &mut process.threads.current;
     if stack.flags & SS_AUTODISARM != 0 && top == stack.start.wrapping_add(stack.bytes) {
@@ -243,13 +267,20 @@ pub fn leave(process: &mut Process) -> Result<()> {
     if rip >= LOWER_HALF_END {
         return Err(Errno::EFAULT);
     }
-    let mut vectors = Vec::new();
+    let mut vectors = [0; EXTENDED_BYTES];
+    let mut known = 0;
     if vectors_at != 0 {
-        vectors = program::read(process, vectors_at, LEGACY_BYTES)?;
+        known = LEGACY_BYTES;
+        let legacy = vectors.get_mut(..known).unwrap_or_default();
+        program::read_into(process, vectors_at, legacy)?;
         if context::components() != 0
             && number(&vectors, DESCRIPTION..DESCRIPTION + 4) == MAGIC_FIRST
         {
-            vectors = program::read(process, vectors_at, EXTENDED_BYTES)?;
+            let header = vectors.get_mut(known..HEADER_END).unwrap_or_default();
+            program::read_into(process, vectors_at + known as u64, header)?;
+            known = used_bytes(number(&vectors, EXTENDED_HEADER..EXTENDED_HEADER + 4));
+            let rest = vectors.get_mut(HEADER_END..known).unwrap_or_default();
+            program::read_into(process, vectors_at + HEADER_END as u64, rest)?;
         }
     }
     let thread = &mut process.threads.current;
@@ -260,7 +291,8 @@ pub fn leave(process: &mut Process) -> Result<()> {
     (there.rdx, there.rax, there.rcx) = (rdx, rax, rcx);
     (there.rsp, there.rip) = (rsp, rip);
     there.rflags = there.rflags & !CHANGEABLE | rflags & CHANGEABLE | FLAGS_SET;
-    decode_vectors(&mut thread.context, &vectors);
+    let vectors = vectors.get(..known).unwrap_or_default();
+    decode_vectors(&mut thread.context, vectors);
     let [_, _, start, flags, bytes, ..] = words;
     let stack = AlternateStack {
         start,
