@@ -20,6 +20,7 @@ pub mod running;
 
 pub mod start_time;
 pub mod terminal;
+pub mod whole_programs;
 
 pub use disk::Disk;
 pub use guest::Guest;

@@ -7,7 +7,8 @@ use exo_tests::require_kvm;
 /// Applets whose tests are quick enough to be run each time, of all kinds: text, files, archives, processes.
 const APPLETS: &[&str] = &[
     "ar", "basename", "cat", "cpio", "cut", "date", "expr", "find", "gunzip", "head", "ln", "ls",
-    "mkdir", "mv", "printf", "readlink", "rm", "tar", "tee", "touch", "tr", "uniq", "wc", "xargs",
+    "mdev", "mkdir", "mv", "pidof", "printf", "readlink", "rm", "tar", "tee", "touch", "tr",
+    "uniq", "wc", "xargs",
 ];
 
 #[test]

@@ -10,7 +10,7 @@ const JUMP_BYTES: usize = 5;
 #[path = "../../libos/linux/src/rewrite/site.rs"]
 mod site;
 
-use site::{Left, Site, find_all};
+use site::{Left, Site, find_all, find_trapped};
 
 const START: u64 = 0x40_1000;
 /// `mov eax, 1`
@@ -109,6 +109,20 @@ fn a_prefix_before_the_number_belongs_to_its_instruction() {
         .1
         .expect("there is room");
     assert_eq!(site.before, [0x41, 0xb8, 1, 0, 0, 0]);
+}
+
+#[test]
+fn one_that_has_trapped_needs_less_to_be_found() {
+    // Where decoding begins in what is before the function, it goes wrong for a while.
+    let mut code = vec![0u8; 201];
+    let function = [&[0x48, 0x8d, 0x7f, 0x00][..]; 6].concat();
+    code.extend([&function[..], &NUMBER, &SYSCALL, &[RETURN; 32]].concat());
+    let address = START + 201 + 24 + 5;
+    let site = find_trapped(&code, START, address).expect("there is room");
+    assert_eq!((site.start, &site.before[..]), (address - 5, &NUMBER[..]));
+    // A call that is on its way returns behind it: what is there stays.
+    let behind = text(&[&[RETURN], &ZERO, &SYSCALL, &COMPARE]);
+    assert_eq!(find_trapped(&behind, START, START + 203), Err(Left::NoRoom));
 }
 
 #[test]

@@ -92,6 +92,8 @@ pub struct Member {
     pub has_executed: Cell<bool>,
     /// The signal that its parent gets when it ends; 0: none.
     pub end_signal: Cell<u8>,
+    /// What it executes, as others see it.
+    pub shown: RefCell<Rc<Shown>>,
     /// What it does.
     pub state: Cell<State>,
     /// Nanoseconds that it has used, with those of its children; 0 before it has ended.
@@ -106,6 +108,19 @@ pub struct Member {
     pub mail: RefCell<Vec<Letter>>,
 }
 
+/// What a process executes, as `/proc` shows it.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// The last part of its program's name, at most as long as `PR_SET_NAME` allows (prctl(2)).
+    pub name: Vec<u8>,
+    /// Its arguments, each with a zero behind it.
+    pub arguments: Vec<u8>,
+    /// Its variables likewise.
+    pub variables: Vec<u8>,
+    /// The path of its file.
+    pub executable: Vec<u8>,
+}
+
 /// A signal on its way from one process to another.
 #[derive(Clone, Copy, Debug)]
 pub struct Letter {
@@ -116,6 +131,11 @@ pub struct Letter {
 }
 
 impl Member {
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state.get(), State::Ended(_))
+    }
+
     /// Sends it a signal.
     pub fn send(&self, letter: Letter) {
         self.mail.borrow_mut().push(letter);
@@ -182,6 +202,7 @@ impl Family {
             session: Cell::new(FIRST),
             has_executed: Cell::new(true),
             end_signal: Cell::new(0),
+            shown: RefCell::default(),
             state: Cell::new(State::Runs),
             used: Cell::default(),
             children: WaitQueue::new(),

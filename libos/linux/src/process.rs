@@ -49,6 +49,8 @@ pub struct Process {
     pub memory: Memory,
     /// Its file system.
     pub tree: Rc<Tree>,
+    /// Its root directory.
+    pub root: Rc<Node>,
     /// Its working directory: directories from the root down.
     pub directory: Vec<Rc<Node>>,
     /// Its open files.
@@ -86,6 +88,7 @@ impl Process {
         Ok(Self {
             credentials: options.credentials,
             executable: None,
+            root: tree.root.clone(),
             directory: alloc::vec![tree.root.clone()],
             options: Rc::new(options),
             threads,

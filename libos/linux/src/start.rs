@@ -7,6 +7,7 @@ use core::cell::RefCell;
 
 use crate::errno::Errno;
 use crate::executable::Executable;
+use crate::family::Shown;
 use crate::files::credentials::EXECUTE;
 use crate::files::data::{Base, Data};
 use crate::files::node::{Content, Node};
@@ -20,6 +21,9 @@ use crate::stack::{self, STACK_BYTES};
 const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Permissions of a program that is not in the root file system.
 const PROGRAM_MODE: u32 = 0o755;
+
+/// Bytes that a process's name may have (prctl(2)).
+const NAME_MAX: usize = 15;
 
 /// Why a file is not executed.
 #[derive(Clone, Copy, Debug)]
@@ -114,8 +118,26 @@ impl Process {
     ) -> crate::errno::Result<(u64, u64)> {
         let (loaded, stack) = program.load(&mut self.memory, STACK_BYTES)?;
         self.program = Some(program);
+        self.show(path, arguments, variables);
         let stack = stack::build(self, stack, &loaded, path, arguments, variables)?;
         Ok((loaded.start, stack))
+    }
+
+    /// Notes what others see of its program.
+    fn show(&self, path: &[u8], arguments: &[Vec<u8>], variables: &[Vec<u8>]) {
+        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+        let strings = |all: &[Vec<u8>]| {
+            all.iter()
+                .flat_map(|one| [one, &b"\0"[..]].concat())
+                .collect()
+        };
+        let executable = self.executable.as_ref().map(|(_, path)| path.clone());
+        self.member.shown.replace(Rc::new(Shown {
+            name: name.iter().take(NAME_MAX).copied().collect(),
+            arguments: strings(arguments),
+            variables: strings(variables),
+            executable: executable.unwrap_or_default(),
+        }));
     }
 
     /// The file that the options name, and its path.

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use exo_tests::whole_programs::WholePrograms;
 use exo_tests::{home, host};
 use serde_json::{Value, json};
 
@@ -15,6 +16,8 @@ const GOAL: f64 = 3.0;
 
 struct Options {
     json: bool,
+    /// Whole programs, in place of operations.
+    programs: bool,
     runs: usize,
     operations: Vec<String>,
 }
@@ -22,6 +25,7 @@ struct Options {
 fn options() -> Option<Options> {
     let mut options = Options {
         json: false,
+        programs: false,
         runs: 11,
         operations: Vec::new(),
     };
@@ -29,6 +33,7 @@ fn options() -> Option<Options> {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--json" => options.json = true,
+            "--programs" => options.programs = true,
             "--runs" => options.runs = arguments.next()?.parse().ok().filter(|&runs| runs > 0)?,
             option if option.starts_with('-') => return None,
             _ => options.operations.push(argument),
@@ -117,14 +122,17 @@ impl Row {
     }
 }
 
-fn measure(options: &Options, program: &Path) -> Result<Vec<Row>, String> {
+/// Times at a place, by operation or program.
+type Measured<'a> = dyn Fn(&str) -> Result<Times, String> + 'a;
+
+fn measure(options: &Options, run: &Measured) -> Result<Vec<Row>, String> {
     let mut rows: Vec<Row> = Vec::new();
     for round in 0..options.runs {
         if std::io::stderr().is_terminal() {
             eprint!("\rcompare-linux: round {} of {}", round + 1, options.runs);
         }
         for place in PLACES {
-            for (name, time) in run(program, place, &options.operations)? {
+            for (name, time) in run(place)? {
                 let index = match rows.iter().position(|row| row.name == name) {
                     Some(index) => index,
                     None => {
@@ -211,7 +219,7 @@ fn as_json(rows: &[Row], runs: usize) -> Value {
 
 fn main() -> ExitCode {
     let Some(options) = options() else {
-        eprintln!("usage: scripts/compare-linux [--json] [--runs N] [OPERATION...]");
+        eprintln!("usage: scripts/compare-linux [--json] [--runs N] [--programs | OPERATION...]");
         return ExitCode::from(2);
     };
     if let Some(reason) = host::kvm_missing() {
@@ -225,7 +233,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let measured = build(folder.path()).and_then(|program| measure(&options, &program));
+    let measured = if options.programs {
+        WholePrograms::build(folder.path())
+            .and_then(|programs| measure(&options, &|place| programs.run(place)))
+    } else {
+        build(folder.path()).and_then(|program| {
+            measure(&options, &|place| run(&program, place, &options.operations))
+        })
+    };
     match measured {
         Ok(rows) if options.json => println!("{}", as_json(&rows, options.runs)),
         Ok(rows) => print(&rows),

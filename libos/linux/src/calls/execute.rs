@@ -113,6 +113,8 @@ fn start(
     mut path: Vec<u8>,
     [arguments, variables]: [u64; 2],
 ) -> wait::Result {
+    // A script is known by its own name, though its interpreter is executed.
+    let name = path.clone();
     let mut arguments = strings(process, arguments)?;
     let variables = strings(process, variables)?;
     let mut scripts = 0;
@@ -136,7 +138,7 @@ fn start(
     // From here on there is no way back.
     process.give_up_program();
     process.executable = Some(found);
-    match process.enter(program, &path, &arguments, &variables) {
+    match process.enter(program, &name, &arguments, &variables) {
         Ok((entry, stack)) => {
             *process.threads.current.context = Context::new(entry, stack);
             process.member.has_executed.set(true);

@@ -14,6 +14,7 @@ use super::program::{self, Buffer};
 use crate::errno::{Errno, Result};
 use crate::files::node::Node;
 use crate::files::open::OpenFile;
+use crate::files::path;
 use crate::files::status as encoding;
 use crate::process::Process;
 use crate::signal::{Information, delivery};
@@ -177,6 +178,8 @@ fn kind(node: &Node) -> u8 {
 pub fn read_directory(process: &mut Process, [number, address, bytes, ..]: Arguments) -> Result {
     let file = file(process, number)?;
     let names = file.node.names()?.borrow();
+    let with_processes = path::names_of_processes(process, &file.node, &names);
+    let names = with_processes.as_ref().unwrap_or(&names);
     let parent = file.above.iter().nth_back(1).unwrap_or(&file.node);
     let dots = [(&b"."[..], &file.node), (&b".."[..], parent)];
     let mut next = file.offset.get();

@@ -4,14 +4,15 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::{
-    AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, RENAME_EXCHANGE, RENAME_NOREPLACE, S_IFIFO,
-    S_IFMT, S_IFREG,
+    AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, RENAME_EXCHANGE, RENAME_NOREPLACE, S_IFBLK,
+    S_IFCHR, S_IFIFO, S_IFMT, S_IFREG,
 };
 
 use super::path::{WORKING, attributes, look_up, look_up_path};
 use super::{Arguments, program};
 use crate::errno::{Errno, Result};
 use crate::files::credentials::WRITE;
+use crate::files::device::Device;
 use crate::files::node::{Attributes, Content, Node, directory};
 use crate::files::path::Place;
 use crate::files::pipe::Pipe;
@@ -64,13 +65,18 @@ pub fn make_node(process: &mut Process, [path, mode, device, ..]: Arguments) -> 
     make_node_at(process, [WORKING, path, mode, device, 0, 0])
 }
 
-/// Regular files only: devices are what `/dev` has.
-pub fn make_node_at(process: &mut Process, [from, path, mode, ..]: Arguments) -> Result {
+/// A device that is not there can have a name too.
+pub fn make_node_at(process: &mut Process, [from, path, mode, number, ..]: Arguments) -> Result {
     let place = look_up(process, from, path, false)?;
     let content = match mode as u32 & S_IFMT {
         0 | S_IFREG => process.tree.empty_file(),
         S_IFIFO => Content::Pipe(Pipe::new(false)),
-        _ => return Err(Errno::EPERM),
+        S_IFCHR | S_IFBLK if process.credentials.user != 0 => return Err(Errno::EPERM),
+        S_IFCHR => {
+            Content::Device(Device::with_number(number).unwrap_or(Device::Absent(false, number)))
+        }
+        S_IFBLK => Content::Device(Device::Absent(true, number)),
+        _ => return Err(Errno::EINVAL),
     };
     let node = Node::new(&process.tree.store, content, attributes(process, mode));
     add(process, &place, node)

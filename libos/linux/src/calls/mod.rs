@@ -157,6 +157,7 @@ calls! {
     __NR_readlinkat "readlinkat" 4 path::read_link_at;
     __NR_chdir "chdir" 1 path::change_directory;
     __NR_fchdir "fchdir" 1 path::change_to_open_directory;
+    __NR_chroot "chroot" 1 path::change_root;
     __NR_getcwd "getcwd" 2 path::working_directory;
     __NR_umask "umask" 1 path::set_mask;
     __NR_mkdir "mkdir" 2 link::make_directory;

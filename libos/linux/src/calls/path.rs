@@ -294,8 +294,26 @@ fn enter(process: &mut Process, chain: Vec<Rc<Node>>) -> Result {
     Ok(0)
 }
 
+pub fn change_root(process: &mut Process, [path, ..]: Arguments) -> Result {
+    let place = look_up(process, WORKING, path, true)?;
+    let chain = place.chain()?;
+    if process.credentials.user != 0 {
+        return Err(Errno::EPERM);
+    }
+    if let Some(root) = chain.last() {
+        process.root = root.clone();
+    }
+    Ok(0)
+}
+
 pub fn working_directory(process: &mut Process, [address, bytes, ..]: Arguments) -> Result {
-    let mut path = name_of(&process.directory)?;
+    let all = &process.directory;
+    let root = all.iter().position(|node| Rc::ptr_eq(node, &process.root));
+    let mut path = match root {
+        Some(root) => name_of(all.get(root..).unwrap_or_default())?,
+        // As Linux says it of one that lies outside (getcwd(2)).
+        None => [&b"(unreachable)"[..], &name_of(all)?].concat(),
+    };
     path.push(0);
     if path.len() as u64 > bytes {
         return Err(Errno::ERANGE);

@@ -23,13 +23,15 @@ pub enum Device {
     Full,
     /// Random bytes without end.
     Random,
+    /// One that is not there: whether it is a block device, and its number.
+    Absent(bool, u64),
 }
 
 impl Device {
     /// Reads bytes.
     pub fn read(self, buffer: &mut Buffer) -> Result<()> {
         match self {
-            Self::Terminal => Err(Errno::ENXIO),
+            Self::Terminal | Self::Absent(..) => Err(Errno::ENXIO),
             Self::Null => Ok(()),
             Self::Zero | Self::Full => buffer.put_zeros(buffer.left()).map(drop),
             Self::Random => {
@@ -44,7 +46,7 @@ impl Device {
     /// Takes bytes.
     pub fn write(self, buffer: &mut Buffer) -> Result<()> {
         match self {
-            Self::Terminal => Err(Errno::ENXIO),
+            Self::Terminal | Self::Absent(..) => Err(Errno::ENXIO),
             Self::Full => Err(Errno::ENOSPC),
             Self::Null | Self::Zero | Self::Random => {
                 buffer.skip(buffer.left());
@@ -74,6 +76,7 @@ impl Device {
             Self::Zero => (1, 5),
             Self::Full => (1, 7),
             Self::Random => (1, 9),
+            Self::Absent(_, number) => return number,
         };
         major << 8 | minor
     }

@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
-use linux_raw_sys::general::{S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK};
+use linux_raw_sys::general::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK};
 
 use super::console::{Console, Stream};
 use super::counter::Counter;
@@ -175,6 +175,7 @@ impl Node {
             Content::Regular(_) => S_IFREG,
             Content::Directory(_) => S_IFDIR,
             Content::Link(_) => S_IFLNK,
+            Content::Device(Device::Absent(true, _)) => S_IFBLK,
             Content::Device(_) | Content::Terminal(_) => S_IFCHR,
             Content::Pipe(_) | Content::Stream(..) => S_IFIFO,
             Content::Socket(_) => S_IFSOCK,

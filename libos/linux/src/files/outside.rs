@@ -69,9 +69,8 @@ impl Outside {
     pub fn resolve(&self, node: Rc<Node>) -> Result<Rc<Node>> {
         match (&node.content, &self.terminal) {
             (Content::Device(Device::Terminal), Some((_, terminal))) => Ok(terminal.clone()),
-            (Content::Device(Device::Terminal), None) | (Content::Socket(_), _) => {
-                Err(Errno::ENXIO)
-            }
+            (Content::Device(Device::Terminal), None)
+            | (Content::Device(Device::Absent(..)) | Content::Socket(_), _) => Err(Errno::ENXIO),
             _ => Ok(node),
         }
     }

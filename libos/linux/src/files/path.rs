@@ -4,7 +4,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use super::credentials::EXECUTE;
-use super::node::{Content, Node};
+use super::node::{Content, Names, Node};
 use super::report::{self, Target};
 use crate::errno::{Errno, Result};
 use crate::process::Process;
@@ -95,20 +95,38 @@ fn find(
         return Ok(found);
     }
     // In `/proc`, the directory of a process is made when somebody asks for it.
-    let processes = process
-        .tree
-        .root
-        .names()?
-        .borrow()
-        .get(&b"proc"[..])
-        .cloned();
-    let is_own = name == alloc::format!("{}", process.member.number).as_bytes();
-    match processes {
-        Some(processes) if is_own && core::ptr::eq(&*processes, here) => {
-            Ok(Some(report::of_process(process)))
-        }
-        _ => Ok(None),
+    if !is_of_processes(process, here) {
+        return Ok(None);
     }
+    let number = core::str::from_utf8(name).unwrap_or_default();
+    let number = number.parse().unwrap_or(0);
+    if number == process.member.number {
+        return Ok(Some(report::of_process(process)));
+    }
+    let other = process.family.member(number);
+    Ok(other.map(|member| report::of_other(&process.tree, &member)))
+}
+
+/// Whether a directory is `/proc`.
+fn is_of_processes(process: &Process, directory: &Node) -> bool {
+    let names = process.tree.root.names();
+    let found = names
+        .ok()
+        .and_then(|names| names.borrow().get(&b"proc"[..]).cloned());
+    found.is_some_and(|processes| core::ptr::eq(&*processes, directory))
+}
+
+/// The names of `/proc`, with those of the processes that there are; `None` for any other directory.
+pub fn names_of_processes(process: &Process, directory: &Node, names: &Names) -> Option<Names> {
+    if !is_of_processes(process, directory) {
+        return None;
+    }
+    let mut all = names.clone();
+    for member in process.family.members(|_| true) {
+        let name = alloc::format!("{}", member.number).into_bytes();
+        all.insert(name, process.tree.create(super::node::directory(), 0o555));
+    }
+    Some(all)
 }
 
 /// Follows `path` from `start`, which is the path of a directory as a list of directories, the root first. `follow` says whether
@@ -118,7 +136,7 @@ pub fn look_up(process: &Process, start: &[Rc<Node>], path: &[u8], follow: bool)
         return Err(Errno::ENOENT);
     }
     let mut above: Vec<Rc<Node>> = match path.first() {
-        Some(b'/') => alloc::vec![process.tree.root.clone()],
+        Some(b'/') => alloc::vec![process.root.clone()],
         _ => start.to_vec(),
     };
     let mut rest: Vec<Vec<u8>> = components(path).rev().collect();
@@ -133,7 +151,7 @@ pub fn look_up(process: &Process, start: &[Rc<Node>], path: &[u8], follow: bool)
             continue;
         }
         if name == b".." {
-            if above.len() > 1 {
+            if above.len() > 1 && !Rc::ptr_eq(&here, &process.root) {
                 above.pop();
             }
             continue;
@@ -153,7 +171,7 @@ pub fn look_up(process: &Process, start: &[Rc<Node>], path: &[u8], follow: bool)
                         return Err(Errno::ELOOP);
                     }
                     if target.first() == Some(&b'/') {
-                        above.truncate(1);
+                        above = alloc::vec![process.root.clone()];
                     }
                     rest.extend(components(&target).rev());
                     continue;

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use super::node::{Content, Node, directory};
 use super::tree::Tree;
 use crate::errno::{Errno, Result};
+use crate::family::Member;
 use crate::process::Process;
 
 /// What a file of `/proc` tells.
@@ -61,6 +62,8 @@ pub enum Report {
     Overcommit,
     /// Largest process number.
     ProcessesMax,
+    /// What is told of another process: its number, and the file.
+    Other(u32, &'static Self),
 }
 
 /// Where a link of `/proc` leads.
@@ -130,6 +133,16 @@ fn file(tree: &Tree, report: Report) -> Rc<Node> {
     tree.create(Content::Report(report), mode)
 }
 
+/// The directory of another process.
+pub fn of_other(tree: &Tree, member: &Member) -> Rc<Node> {
+    let place = tree.create(directory(), 0o555);
+    for (name, report) in OF_PROCESS {
+        let other = Report::Other(member.number, report);
+        place.insert(name.as_bytes(), file(tree, other));
+    }
+    place
+}
+
 /// The directory of a process, as it is now.
 pub fn of_process(process: &Process) -> Rc<Node> {
     let tree = &process.tree;
@@ -151,7 +164,12 @@ impl Report {
     pub fn is_link(self) -> bool {
         matches!(
             self,
-            Self::Own | Self::Executable | Self::Directory | Self::Root | Self::Descriptor(_)
+            Self::Own
+                | Self::Executable
+                | Self::Directory
+                | Self::Root
+                | Self::Descriptor(_)
+                | Self::Other(_, Self::Executable | Self::Directory | Self::Root)
         )
     }
 
@@ -169,6 +187,12 @@ impl Report {
                 let file = process.descriptors.file(u64::from(number))?;
                 Target::Node(file.node.clone())
             }
+            Self::Other(number, Self::Executable) => {
+                let member = process.family.member(number).ok_or(Errno::ENOENT)?;
+                let shown = member.shown.borrow();
+                Target::Path(shown.executable.clone())
+            }
+            Self::Other(..) => return Err(Errno::EACCES),
             _ => return Err(Errno::EINVAL),
         })
     }
@@ -193,20 +217,38 @@ impl Report {
         }
     }
 
-    /// The text of the file.
-    pub fn text(self, process: &Process) -> Vec<u8> {
-        let strings = |all: &[String]| {
-            let mut bytes = Vec::new();
-            for one in all {
-                bytes.extend(one.as_bytes());
-                bytes.push(0);
-            }
-            bytes
+    /// The text of the file of another process: what that keeps for itself is not told.
+    fn text_of_other(self, member: &Member) -> Vec<u8> {
+        let own = member.shown.borrow();
+        let (name, parent) = (name(member), member.parent.get());
+        let number = member.number;
+        let letter = match member.has_ended() {
+            true => 'Z',
+            false => 'S',
         };
         let text = match self {
-            Self::Arguments => return strings(&process.options.arguments),
-            Self::Variables => return strings(&process.options.variables),
-            Self::Name => format!("{}\n", name(process)),
+            Self::Arguments => return own.arguments.clone(),
+            Self::Name => format!("{name}\n"),
+            Self::Status => format!(
+                "Name:\t{name}\nState:\t{letter}\nTgid:\t{number}\nPid:\t{number}\nPPid:\t{parent}\nTracerPid:\t0\n"
+            ),
+            Self::State => fields(member, letter, 1, 0),
+            Self::Pages => "0 0 0 0 0 0 0\n".into(),
+            _ => String::new(),
+        };
+        text.into_bytes()
+    }
+
+    /// The text of the file.
+    pub fn text(self, process: &Process) -> Vec<u8> {
+        let text = match self {
+            Self::Arguments => return process.member.shown.borrow().arguments.clone(),
+            Self::Variables => return process.member.shown.borrow().variables.clone(),
+            Self::Name => format!("{}\n", name(&process.member)),
+            Self::Other(number, report) => {
+                let member = process.family.member(number);
+                return member.map_or(Vec::new(), |member| report.text_of_other(&member));
+            }
             Self::Mounts => {
                 "root / rootfs rw 0 0\ndevtmpfs /dev devtmpfs rw 0 0\nproc /proc proc rw 0 0\n"
                     .into()
@@ -248,12 +290,8 @@ impl Report {
     }
 }
 
-/// The last part of a program's name, at most as long as `PR_SET_NAME` allows (prctl(2)).
-fn name(process: &Process) -> String {
-    const NAME_MAX: usize = 15;
-    let path = process.options.arguments.first().map_or("", String::as_str);
-    let name = path.rsplit('/').next().unwrap_or(path);
-    name.chars().take(NAME_MAX).collect()
+fn name(member: &Member) -> String {
+    String::from_utf8_lossy(&member.shown.borrow().name).into_owned()
 }
 
 fn status(process: &Process) -> String {
@@ -261,7 +299,7 @@ fn status(process: &Process) -> String {
     let memory = process.memory.pages() * 4;
     format!(
         "Name:\t{}\nUmask:\t{:04o}\nState:\tR (running)\nTgid:\t{number}\nPid:\t{number}\nPPid:\t{parent}\nTracerPid:\t0\nUid:\t{user}\t{user}\t{user}\t{user}\nGid:\t{group}\t{group}\t{group}\t{group}\nFDSize:\t64\nGroups:\t\nVmSize:\t{memory:8} kB\nVmRSS:\t{memory:8} kB\nThreads:\t{threads}\n",
-        name(process),
+        name(&process.member),
         process.mask,
         number = process.member.number,
         parent = process.member.parent.get(),
@@ -270,11 +308,15 @@ fn status(process: &Process) -> String {
 }
 
 fn state(process: &Process) -> String {
-    let member = &process.member;
+    let threads = process.threads.count() as u64;
+    fields(&process.member, 'R', threads, process.memory.pages())
+}
+
+fn fields(member: &Member, letter: char, threads: u64, pages: u64) -> String {
     let mut text = format!(
-        "{} ({}) R {}",
+        "{} ({}) {letter} {}",
         member.number,
-        name(process),
+        name(member),
         member.parent.get()
     );
     // From the group on to the 52nd field.
@@ -282,9 +324,9 @@ fn state(process: &Process) -> String {
         let value = match field {
             5 => u64::from(member.group.get()),
             6 => u64::from(member.session.get()),
-            20 => process.threads.count() as u64,
-            23 => process.memory.pages() * 4096,
-            24 => process.memory.pages(),
+            20 => threads,
+            23 => pages * 4096,
+            24 => pages,
             _ => 0,
         };
         text.push_str(&format!(" {value}"));
