@@ -43,7 +43,7 @@ fn walk(memory: &GuestMemory, root: u64, address: u64) -> Option<GuestAddress> {
             return Some(GuestAddress(table & !inside | address & inside));
         }
     }
-    Some(GuestAddress(table | address % PAGE_SIZE))
+    Some(GuestAddress(table | (address % PAGE_SIZE)))
 }
 
 #[cfg(test)]
