@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use exo_tests::linux::{MODES, build, busybox};
-use exo_tests::{Machine, host, perf, require_kvm};
+use exo_tests::{Machine, require_kvm};
 
 /// Runs a program on the host and here in each mode, and compares what it prints and its status.
 fn compare(program: &Path, arguments: &[&str]) {
@@ -224,26 +224,6 @@ fn processes_switch_by_turns_and_beside_one_that_computes() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let program = build(folder.path(), "switches");
     compare(&program, &[]);
-}
-
-#[test]
-fn a_byte_there_and_back_between_processes_costs_two_yields() {
-    require_kvm!();
-    if let Some(reason) = perf::missing() {
-        host::skip(&reason);
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let program = build(folder.path(), "switches");
-    let count = |rounds: u64| {
-        let (outcome, count) = perf::count(&Machine::new(&program).argument(rounds.to_string()));
-        outcome.expect_status(0);
-        count
-    };
-    let (few, many) = (50, 2050);
-    let each = count(many).saturating_sub(count(few)) / (many - few);
-    // Two yields are 80. Where the machine is slow, slices end meanwhile, some hundreds each.
-    assert!(each <= 400, "{each} ring-0 instructions");
 }
 
 #[test]

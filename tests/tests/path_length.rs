@@ -1,8 +1,9 @@
 //! Path lengths of the kernel: the README's table, on every run the same, and the same among many environments.
 
 use exo_tests::crowd::crowd;
+use exo_tests::linux::build;
 use exo_tests::path_length::{PATHS, TOLERANCE, committed_lengths, measure};
-use exo_tests::{Guest, host, perf};
+use exo_tests::{Guest, Machine, host, perf, require_kvm};
 
 #[test]
 fn no_path_differs_from_the_committed_table_by_more_than_a_twentieth() {
@@ -77,4 +78,24 @@ fn an_environment_more_takes_no_more_instructions_among_many() {
         second.abs_diff(first) < first / 100,
         "the first 50 took {first}, the next {second}"
     );
+}
+
+#[test]
+fn a_byte_there_and_back_between_processes_costs_two_yields() {
+    require_kvm!();
+    if let Some(reason) = perf::missing() {
+        host::skip(&reason);
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let program = build(folder.path(), "switches");
+    let count = |rounds: u64| {
+        let (outcome, count) = perf::count(&Machine::new(&program).argument(rounds.to_string()));
+        outcome.expect_status(0);
+        count
+    };
+    let (few, many) = (50, 2050);
+    let each = count(many).saturating_sub(count(few)) / (many - few);
+    // Two yields are 80. Where the machine is slow, slices end meanwhile, some hundreds each.
+    assert!(each <= 400, "{each} ring-0 instructions");
 }
