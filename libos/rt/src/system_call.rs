@@ -8,14 +8,14 @@
 
 use core::arch::{global_asm, naked_asm};
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use exo_abi::address::FRAME_WINDOW;
 use exo_abi::upcall::{VECTOR_SYSCALL, Vector};
 
 use crate::context::{self, Context, Entered};
 use crate::processor::MXCSR_DEFAULT;
-use crate::upcall::Fault;
+use crate::upcall::{Fault, LATE, NOTICED};
 
 /// How a program goes on behind a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,7 @@ static INTERRUPTED: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
 /// Makes `handler` get the interruptions.
 pub fn set_interruption_handler(handler: InterruptionHandler) {
+    LATE.store((&raw const exo_late_resume) as u64, Ordering::Relaxed);
     INTERRUPTION_HANDLER.store(handler as usize, Ordering::Relaxed);
 }
 
@@ -79,9 +80,6 @@ pub fn is_program(instruction: u64) -> bool {
         && !crate::vdso::range().contains(&instruction);
     instruction < FRAME_WINDOW && !is_own
 }
-
-/// An event came while the personality itself ran. Both ways to the program look at it last of all.
-pub(crate) static NOTICED: AtomicBool = AtomicBool::new(false);
 
 /// Whether an event has come while the personality itself ran, since it was asked last.
 pub fn take_notice() -> bool {
@@ -179,6 +177,8 @@ unsafe extern "C" {
     static exo_call_exit_begin: u8;
     /// Its end.
     static exo_call_exit_end: u8;
+    /// Where what goes on from a saved state is asked for an event that came late; code, never read.
+    static exo_late_resume: u8;
     /// From here the way from a saved state does.
     static exo_resume_begin: u8;
     /// Its end.

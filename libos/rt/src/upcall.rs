@@ -7,14 +7,13 @@
 
 use core::arch::global_asm;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use exo_abi::address::{CALL_PAGE, ENVIRONMENT_PAGE};
 use exo_abi::environment::{CallPage, EXCEPTION_STACK_TOP, UPCALL_CREDIT, UPCALL_SLOTS};
 use exo_abi::upcall::{UPCALL_ENTRY_STRIDE, Vector};
 
 use crate::fault::{self, FaultRecord};
-use crate::system_call::NOTICED;
 use crate::window::UPCALL_STACK_SIZE;
 use crate::{environment, events, family, gate, panic, println, processor, start, window};
 
@@ -179,6 +178,11 @@ struct Frame {
 /// Where it lies.
 const FRAME: u64 = ENVIRONMENT_PAGE + EXCEPTION_STACK_TOP - size_of::<Frame>() as u64;
 
+/// An event has come that the program's libOS has not looked at yet: it wants to be asked before anything goes on.
+pub(crate) static NOTICED: AtomicBool = AtomicBool::new(false);
+/// Where it is asked, if it runs programs. An address, so that others are linked without the stack on which that happens.
+pub(crate) static LATE: AtomicU64 = AtomicU64::new(0);
+
 // Entered from the kernel at entry + 16 * vector: rsp = top of the upcall stack, credit taken, rest as interrupted.
 // Leaves by restoring everything and a jump: the red zone of what was interrupted is never written.
 global_asm!(
@@ -266,7 +270,7 @@ global_asm!(
     "mov [rip + exo_resume_state], rsp",
     "exo_resume_begin:",                  // an event that comes from here to the jump finds the state whole: system_call.rs goes back by it
     "cmp byte ptr [rip + {noticed}], 0",
-    "jne exo_late_resume",
+    "jne 6f",
     "exo_resume_anyway:",
     "fxrstor64 [rsp]",
     "mov rax, [rsp + {rip}]",
@@ -291,6 +295,8 @@ global_asm!(
     "mov rsp, [rsp + {rsp}]",
     "jmp qword ptr [rip + exo_resume_address]",
     "exo_resume_end:",
+    "6:",
+    "jmp qword ptr [rip + {late}]",
     ".popsection",
 
     // One cell will do: between its write and the jump no exception can come but one that the interrupted code asked for.
@@ -300,6 +306,7 @@ global_asm!(
     "exo_resume_state: .zero 8",
     ".popsection",
     noticed = sym NOTICED,
+    late = sym LATE,
     slots = const UPCALL_SLOTS,
     stride = const UPCALL_ENTRY_STRIDE,
     frame = const FRAME,
