@@ -227,29 +227,17 @@ impl Ledger<'_> {
     /// Records that one page mapping of each of `count` frames from `first` on is gone. Cost: per block where blocks are whole.
     #[inline(always)]
     pub fn remove_mappings(&mut self, first: u64, count: u64) {
-        let end = first.wrapping_add(count);
-        let mut frame = first;
-        while frame < end {
-            let next = (frame | (BLOCK_FRAMES - 1)).wrapping_add(1).min(end);
-            let Some(block) = self.tables.blocks.get_mut((frame >> BLOCK_ORDER) as usize) else {
-                return;
-            };
-            if block.state == BlockState::Whole as u8 {
-                let gone = next.wrapping_sub(frame) as u32;
-                block.mappings = block.mappings.saturating_sub(gone);
-            } else {
-                let frames = self.tables.frames.get_mut(frame as usize..next as usize);
-                for entry in frames.unwrap_or_default() {
-                    entry.mappings = entry.mappings.saturating_sub(1);
-                }
-            }
-            frame = next;
-        }
+        self.change_mappings(first, count, u32::saturating_sub);
     }
 
     /// Records one page mapping of each of `count` frames from `first` on. Cost: per block where blocks are whole.
     pub fn add_mappings(&mut self, first: u64, count: u64) {
-        // Frames that passed `check_mapping` are memory: nothing here wraps.
+        self.change_mappings(first, count, u32::saturating_add);
+    }
+
+    /// Frames that passed `check_mapping` are memory: nothing here wraps.
+    #[inline(always)]
+    fn change_mappings(&mut self, first: u64, count: u64, change: impl Fn(u32, u32) -> u32) {
         let end = first.wrapping_add(count);
         let mut frame = first;
         while frame < end {
@@ -258,15 +246,11 @@ impl Ledger<'_> {
                 return;
             };
             if block.state == BlockState::Whole as u8 {
-                block.mappings = block.mappings.wrapping_add(next.wrapping_sub(frame) as u32);
+                block.mappings = change(block.mappings, next.wrapping_sub(frame) as u32);
             } else {
-                for entry in self
-                    .tables
-                    .frames
-                    .get_mut(frame as usize..next as usize)
-                    .unwrap_or_default()
-                {
-                    entry.mappings = entry.mappings.saturating_add(1);
+                let frames = self.tables.frames.get_mut(frame as usize..next as usize);
+                for entry in frames.unwrap_or_default() {
+                    entry.mappings = change(entry.mappings, 1);
                 }
             }
             frame = next;

@@ -50,13 +50,7 @@ impl Batch {
         rights: Rights,
         capability: Capability,
     ) -> Result<()> {
-        let entry = MapEntry {
-            address,
-            frame: first,
-            pages: 0,
-            rights: rights.0,
-            capability: capability.0,
-        };
+        let entry = entry(address, first, rights.0, capability);
         self.add_entries(entry, pages, (PAGE_SIZE, 1, BLOCK_SIZE))
     }
 
@@ -69,13 +63,7 @@ impl Batch {
         rights: Rights,
         capability: Capability,
     ) -> Result<()> {
-        let entry = MapEntry {
-            address,
-            frame: first,
-            pages: 0,
-            rights: rights.0 | LARGE_PAGES,
-            capability: capability.0,
-        };
+        let entry = entry(address, first, rights.0 | LARGE_PAGES, capability);
         self.add_entries(entry, pages, (BLOCK_SIZE, BLOCK_FRAMES, DIRECTORY_BYTES))
     }
 
@@ -110,27 +98,15 @@ impl Batch {
         rights: Rights,
         capability: impl Fn(u64) -> Capability,
     ) -> Result<()> {
-        let mut run: Option<(u64, u64, u64)> = None;
-        for (address, frame) in pages {
-            run = match run {
-                Some((start, first, count))
-                    if address == start + count * PAGE_SIZE
-                        && frame == first + count
-                        && capability(frame) == capability(first) =>
-                {
-                    Some((start, first, count + 1))
-                }
-                Some((start, first, count)) => {
-                    self.add(start, first, count, rights, capability(first))?;
-                    Some((address, frame, 1))
-                }
-                None => Some((address, frame, 1)),
-            };
-        }
-        match run {
-            Some((start, first, count)) => self.add(start, first, count, rights, capability(first)),
-            None => Ok(()),
-        }
+        // Frames in a row at addresses in a row have the same distance.
+        let pages = pages.map(|(address, frame)| {
+            let distance = frame.wrapping_sub(address / PAGE_SIZE);
+            (address, (distance, capability(frame)))
+        });
+        for_each_run(pages, |address, count, (distance, capability)| {
+            let first = distance.wrapping_add(address / PAGE_SIZE);
+            self.add(address, first, count, rights, capability)
+        })
     }
 
     /// Does it with what was added.
@@ -142,6 +118,17 @@ impl Batch {
         self.entries.clear();
         self.pages = 0;
         done.map(drop).map_err(|_| Errno::ENOMEM)
+    }
+}
+
+/// An entry that has no pages yet.
+const fn entry(address: u64, frame: u64, rights: u32, capability: Capability) -> MapEntry {
+    MapEntry {
+        address,
+        frame,
+        pages: 0,
+        rights,
+        capability: capability.0,
     }
 }
 
@@ -192,7 +179,7 @@ pub fn protect(
 
 /// Unmaps pages, given by address, ascending.
 pub fn unmap(pages: impl Iterator<Item = u64>) -> Result<()> {
-    let mut batch = Batch::of(Call::PageUnmap, Target::SELF);
+    let mut batch = Batch::unmapping(Target::SELF);
     for_each_run(pages.map(|address| (address, ())), |address, pages, ()| {
         batch.add(address, 0, pages, Rights::NONE, Capability::NONE)
     })?;
@@ -201,7 +188,7 @@ pub fn unmap(pages: impl Iterator<Item = u64>) -> Result<()> {
 
 /// Unmaps blocks, given by address, that were mapped whole.
 pub fn unmap_blocks(blocks: impl Iterator<Item = u64>) -> Result<()> {
-    let mut batch = Batch::of(Call::PageUnmap, Target::SELF);
+    let mut batch = Batch::unmapping(Target::SELF);
     for address in blocks {
         batch.add_large(address, 0, 1, Rights::NONE, Capability::NONE)?;
     }
