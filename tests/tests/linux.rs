@@ -32,6 +32,12 @@ fn compare(program: &Path, arguments: &[&str]) {
     }
 }
 
+/// Builds one of `tests/linux`, and compares it.
+fn compare_program(name: &str) {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    compare(&build(folder.path(), name), &[]);
+}
+
 #[test]
 fn busybox_does_what_it_does_on_the_host() {
     require_kvm!();
@@ -108,21 +114,18 @@ fn private_memory_is_as_on_the_host() {
 #[test]
 fn memory_in_blocks_is_changed_in_parts_as_on_the_host() {
     require_kvm!();
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    compare(&build(folder.path(), "blocks"), &[]);
+    compare_program("blocks");
 }
 
 #[test]
 fn mappings_that_move_and_advice_are_as_on_the_host() {
     require_kvm!();
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    compare(&build(folder.path(), "remap"), &[]);
+    compare_program("remap");
 }
 
 #[test]
 fn pipes_sockets_and_event_files_behave_as_on_the_host() {
     require_kvm!();
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
     for name in [
         "pipes",
         "sockets",
@@ -131,7 +134,7 @@ fn pipes_sockets_and_event_files_behave_as_on_the_host() {
         "signalfiles",
         "between",
     ] {
-        compare(&build(folder.path(), name), &[]);
+        compare_program(name);
     }
 }
 
@@ -181,49 +184,37 @@ fn programs_are_executed_as_on_the_host() {
 #[test]
 fn a_system_call_keeps_registers_and_red_zone() {
     require_kvm!();
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let program = build(folder.path(), "registers");
-    compare(&program, &[]);
+    compare_program("registers");
 }
 
 #[test]
 fn threads_wait_for_each_other_as_on_the_host() {
     require_kvm!();
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let program = build(folder.path(), "threads");
-    compare(&program, &[]);
+    compare_program("threads");
 }
 
 #[test]
 fn signals_come_and_interrupt_as_on_the_host() {
     require_kvm!();
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let program = build(folder.path(), "signals");
-    compare(&program, &[]);
+    compare_program("signals");
 }
 
 #[test]
 fn timers_and_turns_come_in_the_midst_of_computing() {
     require_kvm!();
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let program = build(folder.path(), "timers");
-    compare(&program, &[]);
+    compare_program("timers");
 }
 
 #[test]
 fn an_event_is_not_lost_at_the_end_of_a_call() {
     require_kvm!();
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let program = build(folder.path(), "events");
-    compare(&program, &[]);
+    compare_program("events");
 }
 
 #[test]
 fn processes_switch_by_turns_and_beside_one_that_computes() {
     require_kvm!();
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let program = build(folder.path(), "switches");
-    compare(&program, &[]);
+    compare_program("switches");
 }
 
 #[test]
